@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Packet counts of one worker: received = passed + sum(dropped), at every instant a reader sees.
+//
+// Owner: one worker writes, at the end of each burst; any thread reads a consistent copy.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+#include "dataplane/verdict.h"
+
+namespace sluice::dataplane {
+
+struct Counts {
+  std::uint64_t received = 0;  // packets disposed of: passed or dropped
+  std::uint64_t passed = 0;
+  std::array<std::uint64_t, kDropReasons> dropped{};  // [none] stays 0
+  std::uint64_t bytes_passed = 0;
+  std::uint64_t flows_opened = 0;
+  std::uint64_t flows_live = 0;      // gauge
+  std::uint64_t flows_embryonic = 0; // gauge: no reply seen yet
+  std::uint64_t flows_replaced = 0;  // embryonic flows that gave way to newer ones
+
+  Counts& operator+=(const Counts& other);
+  [[nodiscard]] std::uint64_t dropped_total() const;
+  bool operator==(const Counts&) const = default;
+};
+
+// A sequence lock around Counts (Boehm, "Can seqlocks get along with programming language memory
+// models?", 2012): the writer never waits, a reader retries while a write is under way.
+class SharedCounts {
+ public:
+  void publish(const Counts& counts) noexcept;  // the owning worker
+  [[nodiscard]] Counts read() const noexcept;   // any thread
+
+ private:
+  static constexpr std::size_t kWords = sizeof(Counts) / sizeof(std::uint64_t);
+  alignas(64) std::atomic<std::uint64_t> sequence_{0};       // worker: rw, others: r
+  std::array<std::atomic<std::uint64_t>, kWords> words_{};   // worker: w, others: r
+};
+
+}  // namespace sluice::dataplane

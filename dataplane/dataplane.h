@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The door: all that control may ask of a data plane. Called at control rate, never per packet.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dataplane/counters.h"
+#include "dataplane/snapshot.h"
+#include "rules/result.h"
+
+namespace sluice::dataplane {
+
+struct SwapReport {
+  std::uint64_t swap_ns = 0;  // from the store of the pointers to the end of the grace period
+};
+
+struct WorkerReport {
+  unsigned lcore = 0;
+  std::uint64_t generation = 0;  // of the table it runs; 0 before the first
+  Counts counts;
+};
+
+// One port of a zone, as its driver counts.
+struct PortReport {
+  std::string device;  // as configured
+  std::string side;    // "outside" or "inside"
+  std::uint64_t rx_packets = 0;
+  std::uint64_t tx_packets = 0;
+  std::uint64_t rx_missed = 0;  // lost before a worker saw them: no buffer, ring full
+};
+
+class Dataplane {
+ public:
+  virtual ~Dataplane() = default;
+
+  // Zone names in the order of the zone indexes that the table must be compiled with.
+  [[nodiscard]] virtual std::vector<std::string> zones() const = 0;
+
+  // Puts the snapshot in force on every worker and returns when no worker uses the one before.
+  // Owner: one thread, the publisher. Errors: unavailable (a worker does not answer: `message`
+  // names it; the new snapshot is in force on those that do, and stays referenced).
+  [[nodiscard]] virtual rules::Result<SwapReport> publish(
+      std::shared_ptr<const Snapshot> snapshot) = 0;
+
+  [[nodiscard]] virtual std::vector<WorkerReport> workers() const = 0;  // any thread
+  [[nodiscard]] virtual std::vector<PortReport> ports() const = 0;      // any thread
+};
+
+}  // namespace sluice::dataplane

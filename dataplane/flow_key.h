@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The identity of a connection, oriented by side, so that both directions build the same bytes.
+#pragma once
+
+#include <cstdint>
+
+#include "rules/address.h"
+
+namespace sluice::dataplane {
+
+// 40 bytes without padding: compared and hashed as words. Addresses in host order, IPv4 in *_low.
+struct FlowKey {
+  std::uint64_t local_high = 0;
+  std::uint64_t local_low = 0;
+  std::uint64_t remote_high = 0;
+  std::uint64_t remote_low = 0;
+  std::uint16_t local_port = 0;   // ICMP echo: the identifier
+  std::uint16_t remote_port = 0;  // ICMP echo: 0
+  std::uint16_t zone = 0;
+  std::uint8_t protocol = 0;
+  rules::Family family = rules::Family::ipv4;
+
+  bool operator==(const FlowKey&) const = default;
+};
+static_assert(sizeof(FlowKey) == 40);
+
+// The secret of the node's hashes, drawn at start (RFC 6056 §3.3.3 tells why such hashes are keyed).
+struct HashSecret {
+  std::uint64_t k0 = 0;
+  std::uint64_t k1 = 0;
+};
+
+// Keyed: an attacker who does not know the secret cannot choose keys that collide.
+[[nodiscard]] std::uint64_t hash_of(const FlowKey& key, const HashSecret& secret) noexcept;
+
+}  // namespace sluice::dataplane

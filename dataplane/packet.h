@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Frame bytes -> what the later stages need. Bytes are hostile: nothing is read past `size`.
+#pragma once
+
+#include <cstdint>
+
+#include "dataplane/flow_key.h"
+#include "dataplane/snapshot.h"
+#include "dataplane/verdict.h"
+
+namespace sluice::dataplane {
+
+// One Ethernet frame without FCS, in one piece.
+struct Frame {
+  const std::uint8_t* bytes = nullptr;
+  std::uint32_t size = 0;
+};
+
+enum class Side : std::uint8_t { outside, inside };
+
+// Where a frame came in. Frames of a port are told apart by VLAN id.
+struct Ingress {
+  Side side = Side::outside;
+  // zone_of_vlan[0]: untagged frames; [1..4094]: by VLAN id; kNoZone: the tag is not carried.
+  const std::uint16_t* zone_of_vlan = nullptr;
+};
+inline constexpr std::uint16_t kNoZone = 0xffff;
+inline constexpr std::size_t kVlans = 4096;
+
+enum class PacketKind : std::uint8_t {
+  dropped,     // `reason` says why
+  arp,         // local_claim: the sender's protocol address
+  neighbour,   // well-formed neighbour discovery or MLD: passed
+  opener_or_flow,  // TCP, UDP, SCTP, other protocols, ICMP echo: tracked as a flow
+  icmp_error,  // `key` is the embedded packet's flow
+  icmp_other,  // judged by the rules, never tracked
+};
+
+struct Packet {
+  PacketKind kind = PacketKind::dropped;
+  DropReason reason = DropReason::malformed;
+  rules::Direction direction = rules::Direction::inbound;
+  std::uint8_t tcp_flags = 0;      // TCP only
+  bool icmp_request = false;       // ICMP echo only: a request, not a reply
+  std::uint16_t zone = kNoZone;
+  std::uint16_t service = 0;       // as rules::PacketKey::service, of this packet itself
+  std::uint8_t protocol = 0;       // of this packet itself
+  rules::Address local;            // LB side of this packet: destination if inbound
+  rules::Address remote;
+  FlowKey key;                     // oriented by side; for icmp_error that of the embedded packet
+};
+
+// Parses and checks (SEMANTICS §4 "Parse"). Stateless; depends on nothing but its arguments.
+[[nodiscard]] Packet parse(const Frame& frame, const Ingress& ingress,
+                           const Settings& settings) noexcept;
+
+}  // namespace sluice::dataplane
