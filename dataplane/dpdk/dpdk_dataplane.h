@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The data plane over DPDK: ports, poll-mode workers, and the swap of snapshots between them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dataplane/dataplane.h"
+
+namespace sluice::dataplane::dpdk {
+
+// A pair of ports, plus a VLAN id where several zones share a pair.
+struct ZoneConfig {
+  std::string name;
+  std::string outside;  // a PCI address, or devargs such as "net_af_packet0,iface=eth1"
+  std::string inside;
+  std::optional<std::uint16_t> vlan;  // 1 .. 4094; none: untagged frames
+};
+
+struct DpdkConfig {
+  std::vector<ZoneConfig> zones;
+  std::string workers = "1";             // a count, or a list of lcores such as "2,4-6"
+  std::string eal;                       // further EAL arguments, split at spaces
+  std::uint32_t flows_max = 1u << 20;    // per worker
+  bool huge_pages = true;
+};
+
+class DpdkDataplane final : public Dataplane {
+ public:
+  // Opens EAL and the ports and starts the workers; nothing is forwarded before the first publish.
+  // Error: system, one sentence that names the device or resource and says what to do.
+  [[nodiscard]] static rules::Result<std::unique_ptr<DpdkDataplane>> open(
+      const DpdkConfig& config);
+  ~DpdkDataplane() override;  // stops the workers, then the ports: fail closed
+
+  [[nodiscard]] std::vector<std::string> zones() const override;
+  [[nodiscard]] rules::Result<SwapReport> publish(
+      std::shared_ptr<const Snapshot> snapshot) override;
+  [[nodiscard]] std::vector<WorkerReport> workers() const override;
+  [[nodiscard]] std::vector<PortReport> ports() const override;
+
+ private:
+  struct Parts;
+  explicit DpdkDataplane(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace sluice::dataplane::dpdk
