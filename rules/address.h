@@ -32,9 +32,7 @@ struct Address {
   [[nodiscard]] static constexpr Address of(Family family, Uint128 value) {
     return {static_cast<std::uint64_t>(value >> 64), static_cast<std::uint64_t>(value), family};
   }
-  [[nodiscard]] constexpr Uint128 value() const {
-    return (static_cast<Uint128>(high) << 64) | low;
-  }
+  [[nodiscard]] constexpr Uint128 value() const { return (static_cast<Uint128>(high) << 64) | low; }
   constexpr bool operator==(const Address&) const = default;
   // IPv4 sorts before IPv6, then by number.
   constexpr std::strong_ordering operator<=>(const Address& other) const {

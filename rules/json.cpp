@@ -1,1 +1,330 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "rules/json.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "rules/iana_protocols.h"
+#include "rules/validate.h"
+
+namespace sluice::rules {
+namespace {
+
+// "--" is how the portal prints a First IP that does not matter.
+bool is_blank(const std::optional<std::string>& text) {
+  return !text || text->empty() || *text == "--";
+}
+
+// `less_one` addresses beyond `first`.
+Result<AddressRange> range_from(const Address& first, Uint128 less_one) {
+  const Uint128 room = address_max(first.family) - first.value();
+  if (less_one > room) {
+    return fail(
+        ErrorCode::invalid,
+        fmt::format("runs past the end of {}; at most {} from {}",
+                    first.family == Family::ipv4 ? "IPv4" : "IPv6",
+                    size_text({first, Address::of(first.family, address_max(first.family))}),
+                    to_string(first)));
+  }
+  return AddressRange{first, Address::of(first.family, first.value() + less_one)};
+}
+
+// First IP and Size; First IP may be a CIDR, whose own size then may be left out but not differ.
+std::optional<AddressRange> read_range(FieldReader& fields, std::string_view first_field,
+                                       const std::string& first_text, bool size_counts) {
+  std::optional<Uint128> less_one;
+  bool size_ok = true;
+  if (size_counts) {
+    if (const auto size = fields.digits_or_text("network_size")) {
+      less_one = fields.take("network_size", parse_size_less_one(*size));
+      size_ok = less_one.has_value();
+    } else if (fields.has("network_size")) {
+      size_ok = false;
+    }
+  }
+  if (first_text.find('/') != std::string::npos) {
+    const auto prefix = fields.take(first_field, parse_prefix(first_text));
+    if (!prefix || !size_ok) return std::nullopt;
+    const AddressRange range = range_of(*prefix);
+    if (less_one && *less_one != range.last.value() - range.first.value()) {
+      fields.problem("network_size", fmt::format("disagrees with {}, which holds {} addresses",
+                                                 first_text, size_text(range)));
+      return std::nullopt;
+    }
+    return range;
+  }
+  const auto first = fields.take(first_field, parse_address(first_text));
+  if (!first || !size_ok) return std::nullopt;
+  if (!less_one) {
+    fields.problem("network_size", "missing: how many addresses from First IP on (1 for it alone)");
+    return std::nullopt;
+  }
+  return fields.take("network_size", range_from(*first, *less_one));
+}
+
+std::optional<VpcId> read_vpc(FieldReader& fields, const Node& node) {
+  const auto text = fields.digits_or_text("vpc_id");
+  if (!text || text->empty()) {
+    if (!fields.has("vpc_id") || text) {
+      fields.problem("vpc_id", "missing: myNetwork names a VPC, such as vpc_5");
+    }
+    return std::nullopt;
+  }
+  for (const auto& [id, vpc] : node.vpcs)
+    if (*text == fmt::format("{}", id) || *text == fmt::format("vpc_{}", id) || *text == vpc->name)
+      return id;
+  fields.problem("vpc_id", fmt::format("there is no VPC \"{}\"", *text));
+  return std::nullopt;
+}
+
+void read_network(FieldReader& fields, const Node& node, Rule& rule) {
+  const auto type = fields.text("network");
+  if (!type) {
+    if (!fields.has("network"))
+      fields.problem("network", "missing: any, manual, myNetwork or a CIDR");
+    return;
+  }
+  const auto first = fields.text("network_cidr");
+  if (equals_ignoring_case(*type, "any")) {
+    rule.network = {};
+  } else if (equals_ignoring_case(*type, "manual")) {
+    rule.network.type = NetworkType::manual;
+    if (is_blank(first)) {
+      fields.problem("network_cidr", "missing: First IP, such as 10.0.0.0");
+    } else if (const auto range = read_range(fields, "network_cidr", *first, true)) {
+      rule.network.range = *range;
+    }
+  } else if (equals_ignoring_case(*type, "myNetwork")) {
+    rule.network.type = NetworkType::my_network;
+    if (const auto vpc = read_vpc(fields, node)) rule.network.vpc = *vpc;
+  } else if (type->find('/') != std::string::npos) {
+    rule.network.type = NetworkType::manual;
+    if (!is_blank(first) && *first != *type) {
+      fields.problem("network_cidr", fmt::format("disagrees with network \"{}\"", *type));
+    }
+    // Beside a CIDR in `network`, "--" and 1 are what the portal fills in.
+    if (const auto range = read_range(fields, "network", *type, !is_blank(first)))
+      rule.network.range = *range;
+  } else {
+    fields.problem("network",
+                   fmt::format("\"{}\" is none of any, manual, myNetwork, a CIDR", *type));
+  }
+}
+
+void read_ports(FieldReader& fields, Rule& rule) {
+  const auto text = fields.digits_or_text("port_range");
+  if (!text) return;
+  const auto ports = fields.take("port_range", parse_ports(*text));
+  if (!ports) return;
+  const ProtocolKind kind = rule.protocol.kind;
+  const bool custom = kind == ProtocolKind::custom_tcp || kind == ProtocolKind::custom_udp ||
+                      kind == ProtocolKind::sctp;
+  if (!custom && !ports->is_all()) {
+    fields.problem(
+        "port_range",
+        fmt::format("{} takes no ports; write All, or use Custom_TCP, Custom_UDP or SCTP",
+                    to_string(rule.protocol)));
+    return;
+  }
+  rule.ports = *ports;
+}
+
+void read_icmp(FieldReader& fields, Rule& rule) {
+  const auto type = fields.number("icmp_type", 255);
+  const auto code = fields.number("icmp_code", 255);
+  if (!fields.has("icmp_type") && !fields.has("icmp_code")) return;
+  if (rule.protocol.kind != ProtocolKind::icmp && rule.protocol.kind != ProtocolKind::icmpv6) {
+    fields.problem(
+        fields.has("icmp_type") ? "icmp_type" : "icmp_code",
+        fmt::format("{} has no ICMP types; use ICMP or ICMPv6", to_string(rule.protocol)));
+    return;
+  }
+  if (!fields.has("icmp_type")) {
+    fields.problem("icmp_code", "a code needs its icmp_type");
+    return;
+  }
+  if (type) rule.icmp_type = static_cast<std::uint8_t>(*type);
+  if (code) rule.icmp_code = static_cast<std::uint8_t>(*code);
+}
+
+Rule read_rule(const Json& json, const Node& node, const std::string& where,
+               std::vector<Problem>& problems) {
+  Rule rule;
+  if (!json.is_object()) {
+    problems.push_back({where, fmt::format("must be an object, not {}", json.type_name())});
+    return rule;
+  }
+  FieldReader fields(json, where + ".", problems);
+  fields.refuse_others({"id", "rule_type", "protocol_name", "port_range", "network", "network_cidr",
+                        "network_size", "vpc_id", "icmp_type", "icmp_code", "description"});
+  if (const auto id = fields.number("id", UINT32_MAX)) rule.id = static_cast<RuleId>(*id);
+  const auto direction = fields.text("rule_type");
+  if (direction && equals_ignoring_case(*direction, "Outbound")) {
+    rule.direction = Direction::outbound;
+  } else if (direction && !equals_ignoring_case(*direction, "Inbound")) {
+    fields.problem("rule_type", fmt::format("\"{}\" is neither Inbound nor Outbound", *direction));
+  } else if (!fields.has("rule_type")) {
+    fields.problem("rule_type", "missing: Inbound or Outbound");
+  }
+  bool known_protocol = false;
+  if (const auto name = fields.digits_or_text("protocol_name")) {
+    if (const auto protocol = fields.take("protocol_name", parse_protocol(*name))) {
+      rule.protocol = *protocol;
+      known_protocol = true;
+    }
+  } else if (!fields.has("protocol_name")) {
+    fields.problem("protocol_name", "missing: All, Custom_TCP, ICMP, …");
+  }
+  if (known_protocol) {
+    read_ports(fields, rule);
+    read_icmp(fields, rule);
+  } else if (const auto ports = fields.digits_or_text("port_range")) {
+    (void)fields.take("port_range", parse_ports(*ports));
+  }
+  read_network(fields, node, rule);
+  if (const auto description = fields.text("description")) {
+    if (description->size() > kDescriptionLengthMax) {
+      fields.problem("description", fmt::format("longer than {} bytes", kDescriptionLengthMax));
+    }
+    rule.description = *description;
+  }
+  return rule;
+}
+
+std::optional<Prefix> read_prefix(FieldReader& fields, std::string_view field, const Json& json,
+                                  std::optional<Family> family) {
+  if (!json.is_string()) {
+    fields.problem(field, "must be a CIDR such as 10.0.0.0/16");
+    return std::nullopt;
+  }
+  auto prefix = fields.take(field, parse_prefix(json.get<std::string>()));
+  if (prefix && family && prefix->address.family != *family) {
+    fields.problem(field, fmt::format("must be of {}", *family == Family::ipv4 ? "IPv4" : "IPv6"));
+    return std::nullopt;
+  }
+  return prefix;
+}
+
+}  // namespace
+
+Result<Group> group_from_json(const Json& json, const Node& node, std::string_view where) {
+  std::vector<Problem> problems;
+  if (!json.is_object()) {
+    return fail(refusal({{std::string(where), "a security group must be an object"}}));
+  }
+  Group group;
+  FieldReader fields(json, std::string(where), problems);
+  if (const auto name = fields.text("name")) {
+    if (auto parsed = fields.take("name", parse_name(*name))) group.name = *parsed;
+  } else if (!fields.has("name")) {
+    fields.problem("name", "missing: 1-50 of letters, digits, _ and -");
+  }
+  if (const auto description = fields.text("description")) {
+    if (description->size() > kDescriptionLengthMax) {
+      fields.problem("description", fmt::format("longer than {} bytes", kDescriptionLengthMax));
+    }
+    group.description = *description;
+  }
+  const Json* rules = fields.array("rules");
+  if (rules != nullptr && rules->size() <= kRulesPerGroupMax) {
+    group.rules.reserve(rules->size());
+    for (std::size_t i = 0; i < rules->size(); ++i) {
+      group.rules.push_back(
+          read_rule((*rules)[i], node, fmt::format("{}rules[{}]", where, i), problems));
+    }
+    // Where a rule is refused, its direction may be what was wrong: do not add to that.
+    if (problems.empty()) problems = check_group(group, where);
+  } else if (rules != nullptr) {
+    fields.problem("rules", fmt::format("more than {} rules", kRulesPerGroupMax));
+  } else if (!fields.has("rules")) {
+    fields.problem("rules", "missing: a list of rules, at least one Inbound and one Outbound");
+  }
+  if (!problems.empty()) return fail(refusal(std::move(problems)));
+  return group;
+}
+
+Result<Vpc> vpc_from_json(const Json& json, std::string_view where) {
+  std::vector<Problem> problems;
+  if (!json.is_object()) return fail(refusal({{std::string(where), "a VPC must be an object"}}));
+  FieldReader fields(json, std::string(where), problems);
+  Vpc vpc;
+  const std::string_view name_field = fields.has("vpc_name") ? "vpc_name" : "name";
+  if (const auto name = fields.text(name_field)) {
+    if (auto parsed = fields.take(name_field, parse_name(*name))) vpc.name = *parsed;
+  } else if (!fields.has(name_field)) {
+    fields.problem("vpc_name", "missing: 1-50 of letters, digits, _ and -");
+  }
+  const auto add = [&](std::string_view field, const Json& value, std::optional<Family> family) {
+    if (auto prefix = read_prefix(fields, field, value, family)) vpc.prefixes.push_back(*prefix);
+  };
+  if (fields.has("ipv4_cidr")) add("ipv4_cidr", json["ipv4_cidr"], Family::ipv4);
+  if (fields.has("ipv6_cidr")) add("ipv6_cidr", json["ipv6_cidr"], Family::ipv6);
+  if (const Json* cidrs = fields.array("cidrs")) {
+    for (std::size_t i = 0; i < cidrs->size(); ++i)
+      add(fmt::format("cidrs[{}]", i), (*cidrs)[i], std::nullopt);
+  }
+  std::sort(vpc.prefixes.begin(), vpc.prefixes.end());
+  vpc.prefixes.erase(std::unique(vpc.prefixes.begin(), vpc.prefixes.end()), vpc.prefixes.end());
+  if (vpc.prefixes.empty() && problems.empty()) {
+    fields.problem("ipv4_cidr", "missing: a VPC has at least one of ipv4_cidr, ipv6_cidr, cidrs");
+  }
+  if (!problems.empty()) return fail(refusal(std::move(problems)));
+  return vpc;
+}
+
+Json rule_to_json(const Rule& rule) {
+  Json json{{"id", rule.id},
+            {"rule_type", to_string(rule.direction)},
+            {"protocol_name", to_string(rule.protocol)},
+            {"port_range", to_string(rule.ports)},
+            {"network", "any"},
+            {"network_cidr", "--"},
+            {"network_size", 1},
+            {"vpc_id", nullptr},
+            {"icmp_type", nullptr},
+            {"icmp_code", nullptr},
+            {"description", rule.description}};
+  if (rule.icmp_type) json["icmp_type"] = *rule.icmp_type;
+  if (rule.icmp_code) json["icmp_code"] = *rule.icmp_code;
+  if (rule.network.type == NetworkType::my_network) {
+    json["network"] = "myNetwork";
+    json["vpc_id"] = fmt::format("vpc_{}", rule.network.vpc);
+  } else if (rule.network.type == NetworkType::manual) {
+    const AddressRange& range = rule.network.range;
+    json["network"] = "manual";
+    json["network_cidr"] = to_string(range.first);
+    const Uint128 less_one = range.last.value() - range.first.value();
+    // 2^53 is where readers that keep numbers as doubles begin to lose the last digits.
+    if (less_one < (Uint128{1} << 53)) {
+      json["network_size"] = static_cast<std::uint64_t>(less_one) + 1;
+    } else {
+      json["network_size"] = size_text(range);
+    }
+  }
+  return json;
+}
+
+Json group_to_json(const Group& group, bool is_default) {
+  Json rules = Json::array();
+  for (const Rule& rule : group.rules) rules.push_back(rule_to_json(rule));
+  return {{"id", group.id},
+          {"name", group.name},
+          {"description", group.description},
+          {"is_default", is_default},
+          {"is_all_traffic_rule", group.is_all_traffic_rule},
+          {"rules", std::move(rules)}};
+}
+
+Json vpc_to_json(const Vpc& vpc) {
+  Json json{{"vpc_id", vpc.id},     {"network_id", vpc.id}, {"vpc_name", vpc.name},
+            {"ipv4_cidr", nullptr}, {"ipv6_cidr", nullptr}, {"cidrs", Json::array()}};
+  for (const Prefix& prefix : vpc.prefixes) {
+    const char* field = prefix.address.family == Family::ipv4 ? "ipv4_cidr" : "ipv6_cidr";
+    if (json[field].is_null()) json[field] = to_string(prefix);
+    json["cidrs"].push_back(to_string(prefix));
+  }
+  return json;
+}
+
+}  // namespace sluice::rules

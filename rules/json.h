@@ -3,24 +3,19 @@
 // JSON <-> model. The only place that knows the JSON shape of rules, groups, VPCs and nodes.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
+#include "rules/json_parse.h"
 #include "rules/model.h"
 
 namespace sluice::rules {
 
-using Json = nlohmann::json;
-
-// Strict: UTF-8, no duplicate keys, nesting to 32, one document and nothing after it.
-// Error: invalid, with the problem's `where` as "line:column".
-[[nodiscard]] Result<Json> parse_json(std::string_view text);
-
 // A group as POST /security_group/ takes it: {name, description, rules:[…]}. Every problem of the
-// whole object is listed ("rules[3].port_range"). Ids are those the input carries, or 0.
+// whole object is listed ("rules[3].port_range"). Rule ids are those the input carries, or 0.
+// VPCs that rules name are looked up in `node`.
 // `where` is put before each problem's place ("security_groups[0]." or empty).
 [[nodiscard]] Result<Group> group_from_json(const Json& json, const Node& node,
                                             std::string_view where = {});
@@ -32,12 +27,50 @@ using Json = nlohmann::json;
 [[nodiscard]] Json vpc_to_json(const Vpc& vpc);
 
 // The whole document of POST /apply/ and of `simulate --node`:
-// {vpcs, security_groups, load_balancers:[{name, status, zone, addresses, security_groups:[names]}],
-// settings}. Ids are given in the order of the file, from 1.
+// {vpcs, security_groups, load_balancers:[{name, status, zone, addresses, security_groups:[names],
+// default_group}], settings}. Ids are given in the order of the file, from 1, after those of the
+// built-in groups, which may be named without being defined.
 struct NodeDocument {
   Node node;
-  Json settings = Json::object();  // for the dataplane; read by dataplane's settings
+  Json settings = Json::object();  // for the data plane
 };
 [[nodiscard]] Result<NodeDocument> node_from_json(const Json& json);
+
+// Reads fields of one object and gathers the problems of all of them.
+class FieldReader {
+ public:
+  FieldReader(const Json& object, std::string where, std::vector<Problem>& problems);
+
+  // Absent and null are the same. A wrong type is a problem and reads as absent.
+  [[nodiscard]] bool has(std::string_view name) const;
+  std::optional<std::string> text(std::string_view name);
+  std::optional<bool> boolean(std::string_view name);
+  // A JSON number or its decimal digits as a string; 0 .. max.
+  std::optional<std::uint64_t> number(std::string_view name, std::uint64_t max);
+  // Numbers as digits, texts as they are: for fields that clients send as either.
+  std::optional<std::string> digits_or_text(std::string_view name);
+  const Json* array(std::string_view name);
+
+  // Every member must be one of `names`.
+  void refuse_others(std::initializer_list<std::string_view> names);
+  void problem(std::string_view name, std::string message);
+  // The value, or its error noted as a problem of `name`.
+  template <class T>
+  std::optional<T> take(std::string_view name, Result<T> result) {
+    if (result) return std::move(*result);
+    problem(name, result.error().message);
+    return std::nullopt;
+  }
+  [[nodiscard]] std::string place(std::string_view name) const;
+
+ private:
+  const Json* find(std::string_view name) const;
+  const Json& object_;
+  std::string where_;  // "rules[3]." or empty
+  std::vector<Problem>& problems_;
+};
+
+// {"message", "problems"} as an Error of code invalid; the first problems stand in the message.
+[[nodiscard]] Error refusal(std::vector<Problem> problems);
 
 }  // namespace sluice::rules

@@ -90,8 +90,7 @@ struct Rule {
   // Equal in what it allows: everything but identity and description.
   [[nodiscard]] bool same_match(const Rule& other) const {
     return direction == other.direction && protocol == other.protocol && ports == other.ports &&
-           icmp_type == other.icmp_type && icmp_code == other.icmp_code &&
-           network == other.network;
+           icmp_type == other.icmp_type && icmp_code == other.icmp_code && network == other.network;
   }
   bool operator==(const Rule&) const = default;
 };

@@ -13,7 +13,8 @@
 
 namespace sluice::rules {
 
-// What a caller can do about it; HTTP statuses and exit codes are derived from it, in one place each.
+// What a caller can do about it; HTTP statuses and exit codes are derived from it, in one place
+// each.
 enum class ErrorCode : std::uint8_t {
   invalid,      // the input is wrong; `problems` names the fields
   forbidden,    // the caller may not do this

@@ -37,7 +37,8 @@ inline constexpr std::size_t kRulesPerGroupMax = 100'000;
 [[nodiscard]] std::vector<Problem> check_group(const Group& group, std::string_view where);
 
 // Rules of `next` that come back with their id, or with equal content, keep the identity they have
-// in `previous`; the others get ids from `next_id` on, which is advanced. Unknown ids are new rules.
+// in `previous`; the others get ids from `next_id` on, which is advanced. Unknown ids are new
+// rules.
 void keep_identities(const Group* previous, Group& next, RuleId& next_id);
 
 }  // namespace sluice::rules
