@@ -19,10 +19,20 @@ struct Counts {
   std::array<std::uint64_t, kDropReasons> dropped{};  // [none] stays 0
   std::uint64_t bytes_passed = 0;
   std::uint64_t flows_opened = 0;
-  std::uint64_t flows_live = 0;      // gauge
-  std::uint64_t flows_embryonic = 0; // gauge: no reply seen yet
-  std::uint64_t flows_replaced = 0;  // embryonic flows that gave way to newer ones
+  std::uint64_t flows_live = 0;       // gauge
+  std::uint64_t flows_embryonic = 0;  // gauge: no reply seen yet
+  std::uint64_t flows_replaced = 0;   // embryonic flows that gave way to newer ones
 
+  // One packet disposed of.
+  void add(DropReason reason, std::uint32_t size_bytes) noexcept {
+    ++received;
+    if (reason == DropReason::none) {
+      ++passed;
+      bytes_passed += size_bytes;
+    } else {
+      ++dropped[static_cast<std::size_t>(reason)];
+    }
+  }
   Counts& operator+=(const Counts& other);
   [[nodiscard]] std::uint64_t dropped_total() const;
   bool operator==(const Counts&) const = default;
@@ -37,8 +47,8 @@ class SharedCounts {
 
  private:
   static constexpr std::size_t kWords = sizeof(Counts) / sizeof(std::uint64_t);
-  alignas(64) std::atomic<std::uint64_t> sequence_{0};       // worker: rw, others: r
-  std::array<std::atomic<std::uint64_t>, kWords> words_{};   // worker: w, others: r
+  alignas(64) std::atomic<std::uint64_t> sequence_{0};      // worker: rw, others: r
+  std::array<std::atomic<std::uint64_t>, kWords> words_{};  // worker: w, others: r
 };
 
 }  // namespace sluice::dataplane

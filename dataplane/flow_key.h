@@ -25,7 +25,8 @@ struct FlowKey {
 };
 static_assert(sizeof(FlowKey) == 40);
 
-// The secret of the node's hashes, drawn at start (RFC 6056 §3.3.3 tells why such hashes are keyed).
+// The secret of the node's hashes, drawn at start (RFC 6056 §3.3.3 tells why such hashes are
+// keyed).
 struct HashSecret {
   std::uint64_t k0 = 0;
   std::uint64_t k1 = 0;

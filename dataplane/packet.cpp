@@ -1,1 +1,425 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "dataplane/packet.h"
+
+#include <algorithm>
+
+#include "dataplane/tcp_state.h"
+#include "rules/model.h"
+
+namespace sluice::dataplane {
+namespace {
+
+using rules::Address;
+using rules::Direction;
+using rules::Family;
+
+constexpr std::uint16_t kEtherIpv4 = 0x0800;
+constexpr std::uint16_t kEtherArp = 0x0806;
+constexpr std::uint16_t kEtherVlan = 0x8100;
+constexpr std::uint16_t kEtherIpv6 = 0x86dd;
+
+constexpr int kExtensionHeadersMax = 8;
+
+// What is left of the frame; every read is asked for first.
+struct Bytes {
+  const std::uint8_t* at;
+  std::size_t size;
+
+  [[nodiscard]] std::uint8_t u8(std::size_t offset) const noexcept { return at[offset]; }
+  [[nodiscard]] std::uint16_t u16(std::size_t offset) const noexcept {
+    return static_cast<std::uint16_t>((at[offset] << 8) | at[offset + 1]);
+  }
+  [[nodiscard]] std::uint32_t u32(std::size_t offset) const noexcept {
+    return (std::uint32_t{u16(offset)} << 16) | u16(offset + 2);
+  }
+  [[nodiscard]] std::uint64_t u64(std::size_t offset) const noexcept {
+    return (std::uint64_t{u32(offset)} << 32) | u32(offset + 4);
+  }
+  [[nodiscard]] Address ipv6(std::size_t offset) const noexcept {
+    return Address::ipv6(u64(offset), u64(offset + 8));
+  }
+  [[nodiscard]] Bytes from(std::size_t offset) const noexcept {
+    return {at + offset, size - offset};
+  }
+};
+
+// What IPv4 and IPv6 have in common once their headers are read.
+struct IpHeader {
+  Address source;
+  Address destination;
+  std::uint8_t protocol = 0;
+  std::uint8_t hop_limit = 0;
+  bool has_extensions = false;  // IPv6: anything between the header and the payload
+  bool is_first_fragment = false;
+  Bytes payload{nullptr, 0};
+};
+
+Packet& drop(Packet& packet, DropReason reason) noexcept {
+  packet.kind = PacketKind::dropped;
+  packet.reason = reason;
+  return packet;
+}
+
+// Left to the fragment stage, after the LB is found.
+Packet& drop_fragment(Packet& packet, DropReason reason) noexcept {
+  packet.kind = PacketKind::fragment;
+  packet.reason = reason;
+  return packet;
+}
+
+bool is_martian_ipv4(std::uint32_t source) noexcept {
+  const std::uint32_t net = source >> 24;
+  return net == 0 || net == 127 || net >= 224;  // this, loopback, multicast, 240/4, broadcast
+}
+
+bool is_martian_ipv6(const Address& source) noexcept {
+  if ((source.high >> 56) == 0xff) return true;             // multicast
+  if (source.high == 0 && source.low <= 1) return true;     // ::, ::1
+  return source.high == 0 && (source.low >> 32) == 0xffff;  // v4-mapped
+}
+
+void orient(Packet& packet, const Address& source, const Address& destination) noexcept {
+  const bool inbound = packet.direction == Direction::inbound;
+  packet.local = inbound ? destination : source;
+  packet.remote = inbound ? source : destination;
+}
+
+FlowKey key_of(const Packet& packet, const Address& local, const Address& remote,
+               std::uint8_t protocol, std::uint16_t local_port,
+               std::uint16_t remote_port) noexcept {
+  return {local.high,  local.low,   remote.high, remote.low,  local_port,
+          remote_port, packet.zone, protocol,    local.family};
+}
+
+// The flow of this packet itself; ports are 0 where the protocol has none.
+void set_key(Packet& packet, std::uint16_t source_port, std::uint16_t destination_port) noexcept {
+  const bool inbound = packet.direction == Direction::inbound;
+  packet.key =
+      key_of(packet, packet.local, packet.remote, packet.protocol,
+             inbound ? destination_port : source_port, inbound ? source_port : destination_port);
+}
+
+bool are_tcp_flags_sane(std::uint8_t flags) noexcept {
+  constexpr std::uint8_t kAll = kTcpFin | kTcpSyn | kTcpRst | kTcpPsh | kTcpAck | kTcpUrg;
+  constexpr std::uint8_t kXmas = kTcpFin | kTcpPsh | kTcpUrg;
+  if ((flags & kAll) == 0 || (flags & kAll) == kXmas) return false;
+  if ((flags & kTcpSyn) && (flags & (kTcpFin | kTcpRst))) return false;
+  if ((flags & kTcpFin) && (flags & kTcpRst)) return false;
+  return !((flags & kTcpFin) && !(flags & kTcpAck));
+}
+
+Packet& parse_tcp(Packet& packet, const IpHeader& ip) noexcept {
+  const Bytes& tcp = ip.payload;
+  // RFC 791/8200 reassembly: a first fragment must hold the whole header (RFC 1858).
+  const std::size_t offset = tcp.size >= 13 ? std::size_t{tcp.u8(12)} >> 4 : 5;
+  if (ip.is_first_fragment && (tcp.size < 20 || tcp.size < offset * 4))
+    return drop_fragment(packet, DropReason::fragment_tiny);
+  if (tcp.size < 20 || offset < 5 || tcp.size < offset * 4)
+    return drop(packet, DropReason::malformed);
+  if (tcp.u16(0) == 0 || tcp.u16(2) == 0) return drop(packet, DropReason::malformed);
+  packet.tcp_flags = tcp.u8(13);
+  if (!are_tcp_flags_sane(packet.tcp_flags)) return drop(packet, DropReason::tcp_flags);
+  packet.kind = PacketKind::transport;
+  packet.service = tcp.u16(2);
+  set_key(packet, tcp.u16(0), tcp.u16(2));
+  return packet;
+}
+
+Packet& parse_udp(Packet& packet, const IpHeader& ip) noexcept {
+  const Bytes& udp = ip.payload;
+  if (udp.size < 8) {
+    return ip.is_first_fragment ? drop_fragment(packet, DropReason::fragment_tiny)
+                                : drop(packet, DropReason::malformed);
+  }
+  const std::uint16_t length = udp.u16(4);
+  if (length < 8 || (!ip.is_first_fragment && length > udp.size))
+    return drop(packet, DropReason::malformed);
+  if (udp.u16(2) == 0) return drop(packet, DropReason::malformed);
+  packet.kind = PacketKind::transport;
+  packet.service = udp.u16(2);
+  set_key(packet, udp.u16(0), udp.u16(2));
+  return packet;
+}
+
+Packet& parse_sctp(Packet& packet, const IpHeader& ip) noexcept {
+  const Bytes& sctp = ip.payload;
+  if (sctp.size < 12) {
+    return ip.is_first_fragment ? drop_fragment(packet, DropReason::fragment_tiny)
+                                : drop(packet, DropReason::malformed);
+  }
+  packet.kind = PacketKind::transport;
+  packet.service = sctp.u16(2);
+  set_key(packet, sctp.u16(0), sctp.u16(2));
+  return packet;
+}
+
+// The flow of the packet that an ICMP error quotes. It travelled against the error, so the
+// error's own receiver must be its sender (RFC 5927 §4 tells what else would be let in).
+void read_embedded(Packet& packet, const Bytes& quoted, Family family) noexcept {
+  Address source, destination;
+  std::uint8_t protocol = 0;
+  Bytes transport{nullptr, 0};
+  if (family == Family::ipv4) {
+    if (quoted.size < 20 || (quoted.u8(0) >> 4) != 4) return;
+    const std::size_t header = std::size_t{quoted.u8(0)} % 16 * 4;
+    if (header < 20 || quoted.size < header + 8 || (quoted.u16(6) & 0x1fff) != 0) return;
+    source = Address::ipv4(quoted.u32(12));
+    destination = Address::ipv4(quoted.u32(16));
+    protocol = quoted.u8(9);
+    transport = quoted.from(header);
+  } else {
+    if (quoted.size < 48 || (quoted.u8(0) >> 4) != 6) return;
+    source = quoted.ipv6(8);
+    destination = quoted.ipv6(24);
+    protocol = quoted.u8(6);
+    transport = quoted.from(40);
+  }
+  const bool inbound = packet.direction == Direction::inbound;
+  const Address& local = inbound ? source : destination;
+  const Address& remote = inbound ? destination : source;
+  if (!(local == packet.local)) return;
+  std::uint16_t source_port = 0, destination_port = 0;
+  const std::uint8_t echo = family == Family::ipv4 ? 8 : 128;
+  if (protocol == rules::kProtocolTcp || protocol == rules::kProtocolUdp ||
+      protocol == rules::kProtocolSctp) {
+    source_port = transport.u16(0);
+    destination_port = transport.u16(2);
+  } else if (protocol == rules::kProtocolIcmp || protocol == rules::kProtocolIcmpv6) {
+    // A request or a reply; both carry the identifier. Errors about errors find no flow.
+    if (transport.u8(0) != echo && transport.u8(0) != (echo == 8 ? 0 : 129)) return;
+    (inbound ? source_port : destination_port) = transport.u16(4);
+  }
+  packet.key = key_of(packet, local, remote, protocol, inbound ? source_port : destination_port,
+                      inbound ? destination_port : source_port);
+  packet.has_embedded_key = true;
+}
+
+Packet& parse_echo(Packet& packet, const Bytes& icmp, bool is_reply) noexcept {
+  packet.kind = PacketKind::transport;
+  packet.is_echo_reply = is_reply;
+  packet.key = key_of(packet, packet.local, packet.remote, packet.protocol, icmp.u16(4), 0);
+  return packet;
+}
+
+// Neighbour discovery (RFC 4861) and MLD (RFC 2710, 3810) keep the link alive; what came over a
+// router, or from a side that has no business to send it, does not.
+Packet& parse_neighbour(Packet& packet, const IpHeader& ip, std::uint8_t type) noexcept {
+  const bool inbound = packet.direction == Direction::inbound;
+  const bool is_mld = type < 133 || type == 143;
+  if (type == 137) return drop(packet, DropReason::neighbour_discovery);
+  if ((type == 133 && inbound) || (type == 134 && !inbound))
+    return drop(packet, DropReason::neighbour_discovery);
+  if (ip.hop_limit != (is_mld ? 1 : 255)) return drop(packet, DropReason::neighbour_discovery);
+  // RFC 6980: neighbour discovery is never fragmented; only MLD carries a hop-by-hop header.
+  if (ip.is_first_fragment || (ip.has_extensions && !is_mld))
+    return drop(packet, DropReason::malformed);
+  const std::size_t least = is_mld        ? (type == 143 ? 8 : 24)
+                            : type == 133 ? 8
+                            : type == 134 ? 16
+                                          : 24;
+  if (ip.payload.size < least || ip.payload.u8(1) != 0) return drop(packet, DropReason::malformed);
+  packet.kind = PacketKind::neighbour;
+  return packet;
+}
+
+bool is_neighbour_type(std::uint8_t type) noexcept {
+  return (type >= 130 && type <= 137) || type == 143;
+}
+
+Packet& parse_icmp(Packet& packet, const IpHeader& ip, Family family) noexcept {
+  const bool v4 = family == Family::ipv4;
+  const Bytes& icmp = ip.payload;
+  // Each family has its own ICMP; the other's number carries nothing that a host would take.
+  if (v4 != (packet.protocol == rules::kProtocolIcmp)) return drop(packet, DropReason::malformed);
+  if (icmp.size < 8) {
+    return ip.is_first_fragment ? drop_fragment(packet, DropReason::fragment_tiny)
+                                : drop(packet, DropReason::malformed);
+  }
+  const std::uint8_t type = icmp.u8(0);
+  packet.service = icmp.u16(0);
+  if (!v4 && is_neighbour_type(type)) return parse_neighbour(packet, ip, type);
+  const bool is_error = v4 ? type == 3 || type == 11 || type == 12 : type >= 1 && type <= 4;
+  if (is_error) {
+    packet.kind = PacketKind::icmp_error;
+    read_embedded(packet, icmp.from(8), family);
+    return packet;
+  }
+  const bool request = type == (v4 ? 8 : 128), reply = type == (v4 ? 0 : 129);
+  if ((request || reply) && icmp.u8(1) == 0) return parse_echo(packet, icmp, reply);
+  packet.kind = PacketKind::icmp_other;
+  return packet;
+}
+
+Packet& parse_transport(Packet& packet, const IpHeader& ip) noexcept {
+  packet.protocol = ip.protocol;
+  orient(packet, ip.source, ip.destination);
+  switch (ip.protocol) {
+    case rules::kProtocolTcp:
+      return parse_tcp(packet, ip);
+    case rules::kProtocolUdp:
+      return parse_udp(packet, ip);
+    case rules::kProtocolSctp:
+      return parse_sctp(packet, ip);
+    case rules::kProtocolIcmp:
+    case rules::kProtocolIcmpv6:
+      return parse_icmp(packet, ip, ip.source.family);
+    default:
+      packet.kind = PacketKind::transport;
+      set_key(packet, 0, 0);
+      return packet;
+  }
+}
+
+// A fragment that is no first one has no transport header; whatever its bytes are, they are data.
+Packet& later_fragment(Packet& packet, const IpHeader& ip, std::size_t offset_bytes,
+                       bool more) noexcept {
+  packet.protocol = ip.protocol;
+  orient(packet, ip.source, ip.destination);
+  const bool invalid = offset_bytes + ip.payload.size > 65535 ||
+                       (more && ip.payload.size % 8 != 0) || ip.payload.size == 0 ||
+                       // RFC 1858 §4, RFC 3128: nothing may rewrite the header of the first.
+                       (ip.protocol == rules::kProtocolTcp && offset_bytes < 20) ||
+                       offset_bytes < 8;
+  return drop_fragment(packet,
+                       invalid ? DropReason::fragment_invalid : DropReason::fragment_orphan);
+}
+
+bool is_ipv4_checksum_right(const Bytes& header, std::size_t size) noexcept {
+  std::uint32_t sum = 0;
+  for (std::size_t i = 0; i < size; i += 2) sum += header.u16(i);
+  sum = (sum & 0xffff) + (sum >> 16);
+  sum = (sum & 0xffff) + (sum >> 16);
+  return sum == 0xffff;
+}
+
+Packet& parse_ipv4(Packet& packet, const Bytes& bytes, const Settings& settings) noexcept {
+  if (bytes.size < 20 || (bytes.u8(0) >> 4) != 4) return drop(packet, DropReason::malformed);
+  const std::size_t header = std::size_t{bytes.u8(0)} % 16 * 4;
+  const std::size_t total = bytes.u16(2);
+  if (header < 20 || total < header || total > bytes.size)
+    return drop(packet, DropReason::malformed);
+  if (!is_ipv4_checksum_right(bytes, header)) return drop(packet, DropReason::bad_checksum);
+  // RFC 7126: options are the slow path of everything behind us, source routes worse.
+  if (header > 20 && !settings.allow_ip_options) return drop(packet, DropReason::ip_options);
+  IpHeader ip;
+  ip.source = Address::ipv4(bytes.u32(12));
+  ip.destination = Address::ipv4(bytes.u32(16));
+  ip.protocol = bytes.u8(9);
+  ip.hop_limit = bytes.u8(8);
+  ip.payload = {bytes.at + header, total - header};
+  if (is_martian_ipv4(bytes.u32(12)) || ip.source == ip.destination)
+    return drop(packet, DropReason::martian);
+  const bool more = bytes.u16(6) & 0x2000;
+  const std::size_t offset = std::size_t{bytes.u16(6)} % 0x2000 * 8;
+  if (offset != 0) return later_fragment(packet, ip, offset, more);
+  ip.is_first_fragment = more;
+  if (more && ip.payload.size % 8 != 0) {
+    orient(packet, ip.source, ip.destination);
+    return drop_fragment(packet, DropReason::fragment_invalid);
+  }
+  return parse_transport(packet, ip);
+}
+
+// Neighbour discovery may come from "::" (RFC 4861 §4.1, §4.3; RFC 3590 for MLD).
+bool may_be_unspecified(const IpHeader& ip) noexcept {
+  return ip.protocol == rules::kProtocolIcmpv6 && ip.payload.size >= 1 &&
+         is_neighbour_type(ip.payload.u8(0));
+}
+
+Packet& check_ipv6_source(Packet& packet, const IpHeader& ip) noexcept {
+  const bool unspecified = ip.source.high == 0 && ip.source.low == 0;
+  if (ip.source == ip.destination ||
+      (is_martian_ipv6(ip.source) && !(unspecified && may_be_unspecified(ip))))
+    return drop(packet, DropReason::martian);
+  return parse_transport(packet, ip);
+}
+
+// RFC 8200 §4; RFC 7045: what we cannot walk we cannot judge.
+Packet& parse_ipv6(Packet& packet, const Bytes& bytes) noexcept {
+  if (bytes.size < 40 || (bytes.u8(0) >> 4) != 6) return drop(packet, DropReason::malformed);
+  const std::size_t length = bytes.u16(4);
+  if (length > bytes.size - 40) return drop(packet, DropReason::malformed);
+  IpHeader ip;
+  ip.source = bytes.ipv6(8);
+  ip.destination = bytes.ipv6(24);
+  ip.protocol = bytes.u8(6);
+  ip.hop_limit = bytes.u8(7);
+  ip.payload = {bytes.at + 40, length};
+  for (int count = 0;; ++count) {
+    const std::uint8_t type = ip.protocol;
+    const bool is_walked = type == 0 || type == 43 || type == 44 || type == 60;
+    // HIP, shim6 and the experimental headers are extensions too, and none of ours.
+    if (type == 139 || type == 140 || type == 253 || type == 254)
+      return drop(packet, DropReason::ipv6_extension);
+    if (!is_walked) return check_ipv6_source(packet, ip);
+    const std::size_t size = type == 44             ? 8
+                             : ip.payload.size >= 2 ? (std::size_t{ip.payload.u8(1)} + 1) * 8
+                                                    : 8;
+    if (count == kExtensionHeadersMax || (type == 0 && count != 0) || ip.payload.size < size)
+      return drop(packet, DropReason::ipv6_extension);
+    if (type == 43 && ip.payload.u8(2) == 0)  // RH0 (RFC 5095)
+      return drop(packet, DropReason::ipv6_extension);
+    const Bytes extension = ip.payload;
+    ip.has_extensions = true;
+    ip.protocol = extension.u8(0);
+    ip.payload = extension.from(size);
+    if (type != 44) continue;
+    const std::size_t offset = extension.u16(2) & 0xfff8;
+    const bool more = extension.u16(2) & 1;
+    if (offset != 0) {
+      if (is_martian_ipv6(ip.source)) return drop(packet, DropReason::martian);
+      return later_fragment(packet, ip, offset, more);
+    }
+    if (ip.is_first_fragment) return drop(packet, DropReason::ipv6_extension);  // twice
+    ip.is_first_fragment = more;  // RFC 6946: offset 0 and no more is a whole packet
+    if (more && ip.payload.size % 8 != 0) {
+      orient(packet, ip.source, ip.destination);
+      return drop_fragment(packet, DropReason::fragment_invalid);
+    }
+  }
+}
+
+// RFC 826, for IPv4 over Ethernet.
+Packet& parse_arp(Packet& packet, const Bytes& arp) noexcept {
+  if (arp.size < 28 || arp.u16(0) != 1 || arp.u16(2) != kEtherIpv4 || arp.u8(4) != 6 ||
+      arp.u8(5) != 4 || arp.u16(6) < 1 || arp.u16(6) > 2)
+    return drop(packet, DropReason::malformed);
+  packet.kind = PacketKind::arp;
+  packet.local = Address::ipv4(arp.u32(14));
+  return packet;
+}
+
+}  // namespace
+
+Packet parse(const Frame& frame, const Ingress& ingress, const Settings& settings) noexcept {
+  Packet packet;
+  packet.direction = ingress.side == Side::outside ? Direction::inbound : Direction::outbound;
+  Bytes bytes{frame.bytes, frame.size};
+  if (bytes.size < 14) return drop(packet, DropReason::malformed);
+  std::uint16_t ethertype = bytes.u16(12);
+  std::size_t header = 14;
+  std::size_t vlan = 0;
+  if (ethertype == kEtherVlan) {
+    if (bytes.size < 18) return drop(packet, DropReason::malformed);
+    vlan = bytes.u16(14) & 0xfff;
+    ethertype = bytes.u16(16);
+    header = 18;
+    // VLAN id 0 is a priority tag, not "untagged"; no zone carries it.
+    if (vlan == 0) return drop(packet, DropReason::ethertype);
+  }
+  packet.zone = ingress.zone_of_vlan[vlan];
+  if (packet.zone == kNoZone) return drop(packet, DropReason::ethertype);
+  bytes = bytes.from(header);
+  switch (ethertype) {
+    case kEtherIpv4:
+      return parse_ipv4(packet, bytes, settings);
+    case kEtherIpv6:
+      return parse_ipv6(packet, bytes);
+    case kEtherArp:
+      return parse_arp(packet, bytes);
+    default:
+      return drop(packet, DropReason::ethertype);
+  }
+}
+
+}  // namespace sluice::dataplane

@@ -3,6 +3,7 @@
 // Frame bytes -> what the later stages need. Bytes are hostile: nothing is read past `size`.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "dataplane/flow_key.h"
@@ -30,10 +31,11 @@ inline constexpr std::size_t kVlans = 4096;
 
 enum class PacketKind : std::uint8_t {
   dropped,     // `reason` says why
-  arp,         // local_claim: the sender's protocol address
+  arp,         // `local` is the sender's protocol address
   neighbour,   // well-formed neighbour discovery or MLD: passed
-  opener_or_flow,  // TCP, UDP, SCTP, other protocols, ICMP echo: tracked as a flow
-  icmp_error,  // `key` is the embedded packet's flow
+  fragment,    // belongs to an LB or not, then dropped: `reason` says why
+  transport,   // TCP, UDP, SCTP, other protocols, ICMP echo: tracked as a flow
+  icmp_error,  // `key` is the embedded packet's flow, if has_embedded_key
   icmp_other,  // judged by the rules, never tracked
 };
 
@@ -41,14 +43,15 @@ struct Packet {
   PacketKind kind = PacketKind::dropped;
   DropReason reason = DropReason::malformed;
   rules::Direction direction = rules::Direction::inbound;
-  std::uint8_t tcp_flags = 0;      // TCP only
-  bool icmp_request = false;       // ICMP echo only: a request, not a reply
+  std::uint8_t tcp_flags = 0;     // TCP only
+  bool is_echo_reply = false;     // ICMP echo: a reply, not a request
+  bool has_embedded_key = false;  // icmp_error only
+  std::uint8_t protocol = 0;      // of this packet itself
+  std::uint16_t service = 0;      // as rules::PacketKey::service, of this packet itself
   std::uint16_t zone = kNoZone;
-  std::uint16_t service = 0;       // as rules::PacketKey::service, of this packet itself
-  std::uint8_t protocol = 0;       // of this packet itself
-  rules::Address local;            // LB side of this packet: destination if inbound
+  rules::Address local;  // LB side of this packet: the destination if inbound
   rules::Address remote;
-  FlowKey key;                     // oriented by side; for icmp_error that of the embedded packet
+  FlowKey key;  // oriented by side; for icmp_error that of the embedded packet
 };
 
 // Parses and checks (SEMANTICS §4 "Parse"). Stateless; depends on nothing but its arguments.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The life of a burst of packets, stage by stage: parse -> zone and LB -> fragment -> flow -> rules.
-// The dpdk worker and the offline replay run this same code.
+// The life of a burst of packets, stage by stage: parse -> zone and LB -> fragment -> flow ->
+// rules. The dpdk worker and the offline replay run this same code.
 //
 // Owner: one worker. No allocation, lock, log or system call.
 #pragma once
@@ -21,12 +21,37 @@ inline constexpr std::size_t kBurstMax = 32;
 
 class Pipeline {
  public:
-  explicit Pipeline(FlowTable& flows) noexcept;
+  explicit Pipeline(FlowTable& flows) noexcept : flows_(flows) {}
 
   // Judges frames[i] that came in at ingress, at most kBurstMax, into verdicts[i]. Every packet of
   // the call is judged by `snapshot` alone. Null snapshot: all drop, no_table.
   void judge(const Snapshot* snapshot, const Ingress& ingress, std::span<const Frame> frames,
              TimeNs now, std::span<Verdict> verdicts) noexcept;
+
+  // The gauges and counts of flows; the packets are counted by whoever sends them.
+  void report(Counts& counts) const noexcept;
+
+ private:
+  // What the stages hand on about one packet.
+  struct Work {
+    Packet packet;
+    rules::LbMatch lb;
+    std::uint64_t hash = 0;  // of packet.key, where it has one
+  };
+
+  void judge_one(Work& work, Verdict& verdict) noexcept;
+  void judge_transport(Work& work, Verdict& verdict) noexcept;
+  void judge_icmp_error(Work& work, Verdict& verdict) noexcept;
+  void open_flow(Work& work, Flow* previous, Verdict& verdict) noexcept;
+  [[nodiscard]] Flow* find_flow(Work& work, Verdict& verdict) noexcept;
+  // False: the packet is no part of the flow as it stands, but may open a new one.
+  [[nodiscard]] bool advance(Flow& flow, const Packet& packet, Verdict& verdict) noexcept;
+  [[nodiscard]] bool is_still_allowed(Flow& flow, const Work& work) noexcept;
+
+  FlowTable& flows_;
+  std::uint64_t flows_opened_ = 0;
+  const Snapshot* snapshot_ = nullptr;  // of the burst at hand
+  TimeNs now_ = 0;
 };
 
 }  // namespace sluice::dataplane

@@ -4,25 +4,14 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
-#include <string>
+#include <span>
 #include <vector>
 
+#include "dataplane/offline/pcap_file.h"
 #include "dataplane/pipeline.h"
-#include "rules/result.h"
 
 namespace sluice::dataplane::offline {
-
-// One packet of an input, ready to judge.
-struct Input {
-  TimeNs time_ns = 0;
-  Side side = Side::outside;
-  std::vector<std::uint8_t> bytes;
-};
-
-// Pcap and pcapng files of Ethernet. Error: invalid or system, the file named.
-[[nodiscard]] rules::Result<std::vector<Input>> read_pcap(const std::string& path, Side side);
 
 // Merges by timestamp; equal timestamps: outside first, then file order.
 [[nodiscard]] std::vector<Input> merge(std::vector<Input> outside, std::vector<Input> inside);
@@ -30,12 +19,15 @@ struct Input {
 // A worker's pipeline and flow table on the heap. Owner: the calling thread.
 class Replay {
  public:
+  // Zone 0 carries untagged frames and, until told otherwise, nothing else.
   explicit Replay(std::uint32_t flows_max, HashSecret secret = {});
   ~Replay();
-  // The zone 0 carries untagged frames unless told otherwise.
-  void set_vlan(std::uint16_t vlan, std::uint16_t zone);
+  // Frames with this VLAN id (0: untagged) belong to the zone; kNoZone: to none.
+  void set_zone(std::uint16_t vlan, std::uint16_t zone);
   void publish(std::shared_ptr<const Snapshot> snapshot);
-  // Judges one packet as a burst of one.
+
+  // A burst of inputs of one side, at most kBurstMax, at the time of the last of them.
+  void judge(std::span<const Input> burst, std::span<Verdict> verdicts);
   [[nodiscard]] Verdict judge(const Input& input);
   [[nodiscard]] Counts counts() const;
 
