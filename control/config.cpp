@@ -1,1 +1,207 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "control/config.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/program_options.hpp>
+#include <charconv>
+#include <fstream>
+#include <sstream>
+
+namespace sluice::control {
+namespace {
+
+namespace po = boost::program_options;
+using dataplane::dpdk::ZoneConfig;
+using rules::ErrorCode;
+using rules::fail;
+using rules::Result;
+
+constexpr std::string_view kVersion = SLUICE_VERSION;
+
+tl::unexpected<rules::Error> bad_zone(const std::string& text, const std::string& why) {
+  return fail(
+      ErrorCode::invalid,
+      fmt::format("--zone \"{}\": {}; write NAME,outside=DEV,inside=DEV[,vlan=ID]", text, why));
+}
+
+struct Timeout {
+  const char* option;
+  std::uint32_t dataplane::FlowTimeouts::*field;
+  const char* of;
+};
+using dataplane::FlowTimeouts;
+constexpr std::array<Timeout, 8> kTimeouts{{
+    {"timeout-tcp-opening", &FlowTimeouts::tcp_opening_s, "a TCP handshake"},
+    {"timeout-tcp-established", &FlowTimeouts::tcp_established_s, "an idle TCP connection"},
+    {"timeout-tcp-closing", &FlowTimeouts::tcp_closing_s, "a TCP connection after FIN"},
+    {"timeout-tcp-reset", &FlowTimeouts::tcp_reset_s, "a TCP connection after RST"},
+    {"timeout-udp-unreplied", &FlowTimeouts::udp_unreplied_s, "UDP before a reply"},
+    {"timeout-udp-replied", &FlowTimeouts::udp_replied_s, "UDP after a reply"},
+    {"timeout-icmp", &FlowTimeouts::icmp_s, "ICMP echo"},
+    {"timeout-other", &FlowTimeouts::other_s, "other protocols"},
+}};
+// The clock of a flow counts milliseconds in 32 bits.
+constexpr std::uint32_t kTimeoutMax = 7 * 24 * 3600;
+
+struct Options {
+  po::options_description general{"General"};
+  po::options_description plane{"Data plane"};
+  po::options_description timeouts{"Idle times, in seconds"};
+  po::options_description file;
+};
+
+Options make_options(Config& config, std::vector<std::string>& zones) {
+  Options options;
+  auto& dpdk = config.dataplane;
+  options.general.add_options()("help,h", "print this and exit")("version",
+                                                                 "print the version and exit")(
+      "config", po::value<std::string>()->value_name("FILE"),
+      "options, one a line as name = value; those on the command line win");
+  options.plane.add_options()(
+      "zone", po::value(&zones)->value_name("NAME,outside=DEV,inside=DEV[,vlan=ID]"),
+      "a pair of ports, where DEV is a PCI address or DPDK devargs such as "
+      "net_af_packet0,iface=eth1; repeatable; zones may share ports if their VLAN ids differ")(
+      "workers", po::value(&dpdk.workers)->default_value(dpdk.workers)->value_name("N|CPUS"),
+      "poll-mode workers: a count, or CPUs such as 2,4-6; each burns its CPU")(
+      "flows-max", po::value(&dpdk.flows_max)->default_value(dpdk.flows_max)->value_name("N"),
+      "tracked connections per worker, 1 to 67108864; about 88 bytes each")(
+      "no-huge", po::bool_switch(), "do without huge pages (slower)")(
+      "eal", po::value(&dpdk.eal)->value_name("\"ARGS\""), "further arguments for DPDK's EAL")(
+      "pass-unknown-addresses", po::bool_switch(&config.settings.pass_unknown_addresses),
+      "forward, unjudged, packets of addresses that no load balancer owns")(
+      "allow-ip-options", po::bool_switch(&config.settings.allow_ip_options),
+      "forward IPv4 packets with options");
+  options.general.add_options()(
+      "state", po::value(&config.state)->default_value(config.state)->value_name("FILE"),
+      "where acknowledged changes are kept")(
+      "api", po::value(&config.api)->value_name("ADDRESS"),
+      "unix:PATH (default unix:/run/sluice/api.sock) or http://127.0.0.1:PORT, which any local "
+      "user may use; repeatable")(
+      "log-level", po::value(&config.log_level)->default_value(config.log_level)->value_name("L"),
+      "trace, debug, info, warning, error or off");
+  for (const Timeout& timeout : kTimeouts) {
+    std::uint32_t& field = config.settings.timeouts.*timeout.field;
+    options.timeouts.add_options()(
+        timeout.option, po::value(&field)->default_value(field)->value_name("S"), timeout.of);
+  }
+  options.file.add(options.general).add(options.plane).add(options.timeouts);
+  return options;
+}
+
+std::string help_of(const Options& options) {
+  std::ostringstream text;
+  text << "sluiced " << kVersion
+       << ": the security-group data plane of a load-balancer node\n\n"
+          "usage: sluiced --zone NAME,outside=DEV,inside=DEV [OPTIONS]\n\n"
+       << options.general << '\n'
+       << options.plane << '\n'
+       << options.timeouts
+       << "\nExit status: 0 after SIGTERM or SIGINT, 1 if it could not start, 2 for a wrong "
+          "option.\n";
+  return text.str();
+}
+
+Result<void> check(Config& config, const std::vector<std::string>& zones) {
+  std::vector<rules::Problem> problems;
+  for (const std::string& text : zones) {
+    auto zone = parse_zone(text);
+    if (zone) {
+      config.dataplane.zones.push_back(std::move(*zone));
+    } else {
+      problems.push_back({"zone", zone.error().message});
+    }
+  }
+  for (const Timeout& timeout : kTimeouts) {
+    const std::uint32_t value = config.settings.timeouts.*timeout.field;
+    if (value < 1 || value > kTimeoutMax) {
+      problems.push_back({timeout.option, fmt::format("--{} must be from 1 to {} seconds, not {}",
+                                                      timeout.option, kTimeoutMax, value)});
+    }
+  }
+  constexpr std::array<std::string_view, 6> kLevels{"trace",   "debug", "info",
+                                                    "warning", "error", "off"};
+  if (std::find(kLevels.begin(), kLevels.end(), config.log_level) == kLevels.end()) {
+    problems.push_back(
+        {"log-level", fmt::format("--log-level must be one of {}", fmt::join(kLevels, ", "))});
+  }
+  if (problems.empty()) return {};
+  std::string message;
+  for (const auto& problem : problems) message += (message.empty() ? "" : "\n") + problem.message;
+  return fail(rules::Error{ErrorCode::invalid, std::move(message), std::move(problems)});
+}
+
+}  // namespace
+
+Result<ZoneConfig> parse_zone(const std::string& text) {
+  ZoneConfig zone;
+  const std::size_t comma = text.find(',');
+  zone.name = text.substr(0, comma);
+  if (zone.name.empty() || zone.name.find('=') != std::string::npos)
+    return bad_zone(text, "the name is missing");
+  // A value runs to the next key of ours: a device has commas and keys of its own.
+  constexpr std::array<std::string_view, 3> kKeys{",outside=", ",inside=", ",vlan="};
+  std::string vlan;
+  std::size_t at = comma;
+  while (at < text.size()) {
+    const auto key = std::find_if(kKeys.begin(), kKeys.end(), [&](std::string_view candidate) {
+      return text.compare(at, candidate.size(), candidate) == 0;
+    });
+    if (key == kKeys.end()) return bad_zone(text, "outside=, inside= or vlan= is expected");
+    const std::size_t first = at + key->size();
+    std::size_t next = text.size();
+    for (std::string_view candidate : kKeys)
+      next = std::min({next, text.find(candidate, first), text.size()});
+    std::string& value = *key == ",outside="  ? zone.outside
+                         : *key == ",inside=" ? zone.inside
+                                              : vlan;
+    if (!value.empty()) return bad_zone(text, fmt::format("{} stands twice", key->substr(1)));
+    value = text.substr(first, next - first);
+    at = next;
+  }
+  if (zone.outside.empty()) return bad_zone(text, "outside= is missing");
+  if (zone.inside.empty()) return bad_zone(text, "inside= is missing");
+  if (!vlan.empty()) {
+    unsigned id = 0;
+    const auto [end, error] = std::from_chars(vlan.data(), vlan.data() + vlan.size(), id);
+    if (error != std::errc{} || end != vlan.data() + vlan.size() || id < 1 || id > 4094)
+      return bad_zone(text, "vlan must be a number from 1 to 4094");
+    zone.vlan = static_cast<std::uint16_t>(id);
+  }
+  return zone;
+}
+
+Result<Config> read_config(int argc, const char* const* argv) try {
+  Config config;
+  std::vector<std::string> zones;
+  const Options options = make_options(config, zones);
+  po::variables_map values;
+  po::store(po::command_line_parser(argc, argv).options(options.file).positional({}).run(), values);
+  if (values.contains("help")) {
+    config.answer = help_of(options);
+    return config;
+  }
+  if (values.contains("version")) {
+    config.answer = fmt::format("sluiced {}\n", kVersion);
+    return config;
+  }
+  if (values.contains("config")) {
+    const auto path = values["config"].as<std::string>();
+    std::ifstream file(path);
+    if (!file) {
+      return fail(ErrorCode::invalid, fmt::format("--config {}: the file cannot be read", path));
+    }
+    po::store(po::parse_config_file(file, options.file), values);
+  }
+  po::notify(values);
+  config.dataplane.huge_pages = !values["no-huge"].as<bool>();
+  if (auto checked = check(config, zones); !checked) return tl::unexpected(checked.error());
+  if (config.api.empty()) config.api = {"unix:/run/sluice/api.sock"};
+  return config;
+} catch (const po::error& error) {
+  return fail(ErrorCode::invalid, std::string(error.what()) + "; sluiced --help lists the options");
+}
+
+}  // namespace sluice::control

@@ -1,1 +1,108 @@
-int main() {}
+// SPDX-License-Identifier: Apache-2.0
+//
+// sluiced: builds the parts in order, waits for a signal, takes them down in reverse.
+#include <fmt/format.h>
+#include <pthread.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+
+#include "control/api.h"
+#include "control/config.h"
+#include "control/http_server.h"
+#include "control/publisher.h"
+#include "control/store_sqlite.h"
+#include "dataplane/dpdk/dpdk_dataplane.h"
+
+namespace {
+
+using namespace sluice;
+
+int refuse(const rules::Error& error, int status) {
+  fmt::print(stderr, "Error: {}\n", error.message);
+  return status;
+}
+
+// Signals reach nobody but wait_for_end: set before any thread is started.
+sigset_t block_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  return signals;
+}
+
+void wait_for_end(const sigset_t& signals) {
+  int signal = 0;
+  while (sigwait(&signals, &signal) != 0) {
+  }
+  spdlog::info("stopping on {}: nothing is forwarded from here on",
+               signal == SIGTERM ? "SIGTERM" : "SIGINT");
+}
+
+void make_socket_folder(const std::string& address) {
+  if (!address.starts_with("unix:")) return;
+  const auto folder = std::filesystem::path(address.substr(5)).parent_path();
+  std::error_code ignored;  // the socket's own error will tell
+  if (!folder.empty()) std::filesystem::create_directories(folder, ignored);
+}
+
+int run(const control::Config& config, const sigset_t& signals) {
+  auto store = control::StoreSqlite::open(config.state);
+  if (!store) return refuse(store.error(), 1);
+  spdlog::info("state: {}", config.state);
+
+  // Before the ports are opened: a daemon nobody could talk to should not forward at all.
+  control::Publisher* publisher_of_api = nullptr;
+  for (const std::string& address : config.api) make_socket_folder(address);
+  auto server = control::HttpServer::open(
+      config.api,
+      [&publisher_of_api](const control::HttpRequest& request, auto answer) {
+        control::Api(*publisher_of_api).handle(request, std::move(answer));
+      },
+      control::Api::fault);
+  if (!server) return refuse(server.error(), 1);
+
+  auto plane = dataplane::dpdk::DpdkDataplane::open(config.dataplane);
+  if (!plane) return refuse(plane.error(), 1);
+  for (const auto& port : (*plane)->ports()) spdlog::info("port {}: {}", port.side, port.device);
+
+  control::Publisher publisher(**store, **plane, config.settings);
+  if (auto started = publisher.start(); !started) return refuse(started.error(), 1);
+  const auto state = publisher.state();
+  spdlog::info("enforcing generation {}: {} load balancers, {} security groups, {} workers",
+               state->generation, state->node.load_balancers.size(), state->node.groups.size(),
+               (*plane)->workers().size());
+
+  publisher_of_api = &publisher;
+  (*server)->start();
+  for (const std::string& address : config.api) spdlog::info("API: {}", address);
+  wait_for_end(signals);
+  server->reset();
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const auto config = control::read_config(argc, argv);
+  if (!config) return refuse(config.error(), 2);
+  if (config->answer) {
+    fmt::print("{}", *config->answer);
+    return 0;
+  }
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("sluiced"));
+  spdlog::set_level(spdlog::level::from_str(config->log_level));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
+  const sigset_t signals = block_signals();
+  try {
+    return run(*config, signals);
+  } catch (const std::exception& exception) {
+    return refuse({rules::ErrorCode::system, exception.what(), {}}, 1);
+  }
+}

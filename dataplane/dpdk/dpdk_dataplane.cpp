@@ -1,1 +1,191 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "dataplane/dpdk/dpdk_dataplane.h"
+
+#include <rte_errno.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <rte_malloc.h>
+#include <rte_mbuf.h>
+#include <sys/random.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "dataplane/dpdk/eal.h"
+#include "dataplane/dpdk/handover.h"
+#include "dataplane/dpdk/ports.h"
+#include "dataplane/dpdk/worker.h"
+
+namespace sluice::dataplane::dpdk {
+namespace {
+
+using rules::ErrorCode;
+using rules::fail;
+using Clock = std::chrono::steady_clock;
+
+constexpr unsigned kMbufsPerPort = 16384;
+constexpr unsigned kMbufCache = 256;
+// A worker that has not finished a burst in this time hangs.
+constexpr auto kGracePeriodMax = std::chrono::seconds(2);
+
+HashSecret draw_secret() {
+  HashSecret secret;
+  if (getrandom(&secret, sizeof(secret), 0) != static_cast<ssize_t>(sizeof(secret)))
+    secret = {static_cast<std::uint64_t>(Clock::now().time_since_epoch().count()), 1};
+  return secret;
+}
+
+int run_worker(void* worker) {
+  static_cast<Worker*>(worker)->run();
+  return 0;
+}
+
+}  // namespace
+
+struct DpdkDataplane::Parts {
+  Shared shared;
+  std::vector<std::string> zones;
+  rte_mempool* pool = nullptr;
+  std::unique_ptr<Handover> handover;
+  std::vector<void*> flow_memory;
+  std::vector<std::unique_ptr<Worker>> workers;
+  // Publisher only. Snapshots that a worker may still read: the one in force, and those whose
+  // grace period did not end.
+  std::vector<std::shared_ptr<const Snapshot>> held;
+  bool ports_open = false;
+
+  ~Parts() {
+    shared.stop.store(true);
+    for (const auto& worker : workers) rte_eal_wait_lcore(worker->lcore);
+    if (ports_open) close_ports(shared.ports);
+    handover.reset();
+    workers.clear();
+    for (void* memory : flow_memory) rte_free(memory);
+    rte_free(shared.rcu);
+    rte_mempool_free(pool);
+    stop_eal();
+  }
+
+  rules::Result<void> open_memory(const DpdkConfig& config);
+  rules::Result<void> open_workers(const DpdkConfig& config);
+};
+
+rules::Result<void> DpdkDataplane::Parts::open_memory(const DpdkConfig&) {
+  std::size_t room = 0;
+  for (const Port& port : shared.ports) room = std::max(room, frame_room_bytes(port.device));
+  pool = rte_pktmbuf_pool_create(
+      "frames", static_cast<unsigned>(shared.ports.size()) * kMbufsPerPort, kMbufCache, 0,
+      static_cast<std::uint16_t>(room + RTE_PKTMBUF_HEADROOM), SOCKET_ID_ANY);
+  if (pool == nullptr) {
+    return fail(ErrorCode::system, std::string("no memory for frames (") + rte_strerror(rte_errno) +
+                                       "); reserve more huge pages: scripts/hugepages 1024");
+  }
+  const std::size_t size = rte_rcu_qsbr_get_memsize(shared.workers);
+  shared.rcu = static_cast<rte_rcu_qsbr*>(rte_zmalloc("rcu", size, RTE_CACHE_LINE_SIZE));
+  if (shared.rcu == nullptr) return fail(ErrorCode::system, "no memory to start with");
+  rte_rcu_qsbr_init(shared.rcu, shared.workers);
+  auto rings = Handover::open(shared.workers, draw_secret());
+  if (!rings) return tl::unexpected(rings.error());
+  handover = std::make_unique<Handover>(std::move(*rings));
+  shared.handover = handover.get();
+  return {};
+}
+
+rules::Result<void> DpdkDataplane::Parts::open_workers(const DpdkConfig& config) {
+  const std::size_t size = FlowTable::size_bytes(config.flows_max);
+  for (unsigned i = 0; i < shared.workers; ++i) {
+    const unsigned lcore = i + 1;
+    void* memory =
+        rte_zmalloc_socket("flows", size, 64, static_cast<int>(rte_lcore_to_socket_id(lcore)));
+    if (memory == nullptr) {
+      return fail(ErrorCode::system,
+                  "no memory for " + std::to_string(config.flows_max) + " flows (" +
+                      std::to_string(size >> 20) +
+                      " MiB a worker); lower --flows-max or reserve more huge pages");
+    }
+    flow_memory.push_back(memory);
+    workers.push_back(std::make_unique<Worker>(
+        i, lcore, shared,
+        FlowTable({static_cast<std::byte*>(memory), size}, config.flows_max, draw_secret())));
+    rte_rcu_qsbr_thread_register(shared.rcu, i);
+  }
+  for (const auto& worker : workers) {
+    if (rte_eal_remote_launch(run_worker, worker.get(), worker->lcore) != 0)
+      return fail(ErrorCode::system, "worker " + std::to_string(worker->index) + " did not start");
+  }
+  return {};
+}
+
+rules::Result<std::unique_ptr<DpdkDataplane>> DpdkDataplane::open(const DpdkConfig& config) {
+  auto ports = plan_ports(config.zones);
+  if (!ports) return tl::unexpected(ports.error());
+  auto cpus = parse_workers(config.workers);
+  if (!cpus) return tl::unexpected(cpus.error());
+  if (config.flows_max == 0 || config.flows_max > kFlowsMax) {
+    return fail(ErrorCode::invalid, "flows-max must be from 1 to " + std::to_string(kFlowsMax));
+  }
+  if (auto checked = check_devices(*ports); !checked) return tl::unexpected(checked.error());
+
+  EalConfig eal{*cpus, {}, 0, config.huge_pages, config.eal};
+  for (const Port& port : *ports) {
+    if (is_pci_address(port.device)) eal.pci_devices.push_back(port.device);
+    eal.memory_bytes += std::size_t{kMbufsPerPort} * (frame_room_bytes(port.device) + 384);
+  }
+  eal.memory_bytes += cpus->size() * FlowTable::size_bytes(config.flows_max);
+  if (auto started = start_eal(eal); !started) return tl::unexpected(started.error());
+
+  auto parts = std::make_unique<Parts>();
+  parts->shared.ports = std::move(*ports);
+  parts->shared.workers = static_cast<unsigned>(cpus->size());
+  for (const ZoneConfig& zone : config.zones) parts->zones.push_back(zone.name);
+  if (auto memory = parts->open_memory(config); !memory) return tl::unexpected(memory.error());
+  if (auto opened = open_ports(parts->shared.ports, parts->shared.workers, parts->pool); !opened)
+    return tl::unexpected(opened.error());
+  parts->ports_open = true;
+  if (auto running = parts->open_workers(config); !running) return tl::unexpected(running.error());
+  return std::unique_ptr<DpdkDataplane>(new DpdkDataplane(std::move(parts)));
+}
+
+DpdkDataplane::DpdkDataplane(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+DpdkDataplane::~DpdkDataplane() = default;
+
+std::vector<std::string> DpdkDataplane::zones() const {
+  return parts_->zones;
+}
+
+rules::Result<SwapReport> DpdkDataplane::publish(std::shared_ptr<const Snapshot> snapshot) {
+  const auto begin = Clock::now();
+  const Snapshot* pointer = snapshot.get();
+  parts_->held.push_back(std::move(snapshot));
+  for (const auto& worker : parts_->workers)
+    worker->snapshot.store(pointer, std::memory_order_release);
+  const std::uint64_t token = rte_rcu_qsbr_start(parts_->shared.rcu);
+  while (rte_rcu_qsbr_check(parts_->shared.rcu, token, false) == 0) {
+    if (Clock::now() - begin > kGracePeriodMax) {
+      return fail(ErrorCode::unavailable,
+                  "a worker does not answer: the change is in force on the others only; restart "
+                  "sluiced");
+    }
+    std::this_thread::yield();
+  }
+  parts_->held.erase(parts_->held.begin(), parts_->held.end() - 1);
+  return SwapReport{static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - begin).count())};
+}
+
+std::vector<WorkerReport> DpdkDataplane::workers() const {
+  std::vector<WorkerReport> reports;
+  for (const auto& worker : parts_->workers)
+    reports.push_back(
+        {worker->lcore, worker->generation.load(std::memory_order_relaxed), worker->counts.read()});
+  return reports;
+}
+
+std::vector<PortReport> DpdkDataplane::ports() const {
+  std::vector<PortReport> reports;
+  for (const Port& port : parts_->shared.ports) reports.push_back(report_port(port));
+  return reports;
+}
+
+}  // namespace sluice::dataplane::dpdk

@@ -23,9 +23,9 @@ struct ZoneConfig {
 
 struct DpdkConfig {
   std::vector<ZoneConfig> zones;
-  std::string workers = "1";             // a count, or a list of lcores such as "2,4-6"
-  std::string eal;                       // further EAL arguments, split at spaces
-  std::uint32_t flows_max = 1u << 20;    // per worker
+  std::string workers = "1";           // a count, or a list of lcores such as "2,4-6"
+  std::string eal;                     // further EAL arguments, split at spaces
+  std::uint32_t flows_max = 1u << 20;  // per worker
   bool huge_pages = true;
 };
 
@@ -33,8 +33,7 @@ class DpdkDataplane final : public Dataplane {
  public:
   // Opens EAL and the ports and starts the workers; nothing is forwarded before the first publish.
   // Error: system, one sentence that names the device or resource and says what to do.
-  [[nodiscard]] static rules::Result<std::unique_ptr<DpdkDataplane>> open(
-      const DpdkConfig& config);
+  [[nodiscard]] static rules::Result<std::unique_ptr<DpdkDataplane>> open(const DpdkConfig& config);
   ~DpdkDataplane() override;  // stops the workers, then the ports: fail closed
 
   [[nodiscard]] std::vector<std::string> zones() const override;

@@ -1,1 +1,163 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "dataplane/dpdk/worker.h"
+
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <rte_ether.h>
+
+namespace sluice::dataplane::dpdk {
+namespace {
+
+// How often a full transmit ring is tried again before its frames drop: about a ring's drain time.
+constexpr int kTransmitTries = 64;
+// Rounds without a frame after which flows are expired anyway.
+constexpr unsigned kIdleRounds = 256;
+
+Frame frame_of(const rte_mbuf* mbuf) noexcept {
+  return {rte_pktmbuf_mtod(mbuf, const std::uint8_t*), mbuf->data_len};
+}
+
+}  // namespace
+
+Worker::Worker(unsigned worker_index, unsigned worker_lcore, Shared& shared, FlowTable flows)
+    : index(worker_index),
+      lcore(worker_lcore),
+      shared_(shared),
+      flows_(flows),
+      pipeline_(flows_),
+      ns_per_cycle_fixed_((std::uint64_t{1'000'000'000} << 32) / rte_get_tsc_hz()) {}
+
+TimeNs Worker::now() const noexcept {
+  return static_cast<TimeNs>((static_cast<rules::Uint128>(rte_rdtsc()) * ns_per_cycle_fixed_) >>
+                             32);
+}
+
+void Worker::run() noexcept {
+  rte_rcu_qsbr_thread_online(shared_.rcu, index);
+  unsigned idle_rounds = 0;
+  while (!shared_.stop.load(std::memory_order_relaxed)) {
+    const unsigned frames = poll_ports() + (shared_.workers > 1 ? poll_handover() : 0);
+    if (frames == 0 && ++idle_rounds == kIdleRounds) {
+      judge_and_send(0, {});
+      idle_rounds = 0;
+    }
+    rte_rcu_qsbr_quiescent(shared_.rcu, index);
+  }
+  rte_rcu_qsbr_thread_offline(shared_.rcu, index);
+}
+
+unsigned Worker::poll_ports() noexcept {
+  unsigned total = 0;
+  for (std::size_t port = index; port < shared_.ports.size(); port += shared_.workers) {
+    Burst frames;
+    unsigned count = rte_eth_rx_burst(shared_.ports[port].port_id, 0, frames.data(), kBurstMax);
+    if (count == 0) continue;
+    total += count;
+    unsigned kept = 0;
+    for (unsigned i = 0; i < count; ++i) {
+      rte_mbuf* frame = frames[i];
+      // The driver took the tag out of the frame; judged and sent is what was on the wire.
+      if ((frame->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) && rte_vlan_insert(&frame) != 0) {
+        discard(frame, DropReason::malformed);
+        continue;
+      }
+      frames[kept++] = frame;
+    }
+    if (shared_.workers > 1) kept = hand_over(port, {frames.data(), kept});
+    judge_and_send(port, {frames.data(), kept});
+  }
+  return total;
+}
+
+unsigned Worker::hand_over(std::size_t port, std::span<rte_mbuf*> frames) noexcept {
+  static const Settings kLenient{.allow_ip_options = true, .timeouts = {}};
+  unsigned kept = 0;
+  for (rte_mbuf* frame : frames) {
+    const Packet packet = parse(frame_of(frame), shared_.ports[port].ingress(), kLenient);
+    const unsigned owner = shared_.handover->owner(packet, index);
+    if (owner == index) {
+      frames[kept++] = frame;
+      continue;
+    }
+    frame->port = static_cast<std::uint16_t>(port);
+    if (!shared_.handover->give(index, owner, frame)) discard(frame, DropReason::handover_full);
+  }
+  return kept;
+}
+
+unsigned Worker::poll_handover() noexcept {
+  unsigned total = 0;
+  for (unsigned from = 0; from < shared_.workers; ++from) {
+    if (from == index) continue;
+    Burst frames;
+    const unsigned count = shared_.handover->take(from, index, frames);
+    total += count;
+    // A burst of the pipeline comes in at one port.
+    for (unsigned first = 0, next = 0; first < count; first = next) {
+      const std::uint16_t port = frames[first]->port;
+      while (next < count && frames[next]->port == port) ++next;
+      judge_and_send(port, {frames.data() + first, next - first});
+    }
+    const unsigned passed = shared_.handover->take_passed(from, index, frames);
+    total += passed;
+    for (unsigned i = 0; i < passed; ++i) transmit(frames[i]->port, {frames.data() + i, 1});
+  }
+  if (total > 0) counts.publish(own_counts_);
+  return total;
+}
+
+void Worker::judge_and_send(std::size_t port, std::span<rte_mbuf*> frames) noexcept {
+  const Snapshot* current = snapshot.load(std::memory_order_acquire);
+  std::array<Frame, kBurstMax> views;
+  std::array<Verdict, kBurstMax> verdicts;
+  for (std::size_t i = 0; i < frames.size(); ++i) views[i] = frame_of(frames[i]);
+  pipeline_.judge(current, shared_.ports[port].ingress(), {views.data(), frames.size()}, now(),
+                  {verdicts.data(), frames.size()});
+  if (current != nullptr) generation.store(current->generation(), std::memory_order_relaxed);
+
+  std::size_t passed = 0;
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    // A frame in several pieces is longer than a port of ours may receive: its headers lie, or
+    // the driver does.
+    if (verdicts[i].passes() && frames[i]->nb_segs != 1) verdicts[i].reason = DropReason::malformed;
+    if (verdicts[i].passes()) {
+      frames[passed++] = frames[i];
+    } else {
+      discard(frames[i], verdicts[i].reason);
+    }
+  }
+  leave(shared_.ports[port].peer, frames.first(passed));
+  pipeline_.report(own_counts_);
+  counts.publish(own_counts_);
+}
+
+void Worker::leave(std::size_t port, std::span<rte_mbuf*> frames) noexcept {
+  const unsigned owner = static_cast<unsigned>(port % shared_.workers);
+  if (shared_.ports[port].tx_queues == shared_.workers || owner == index)
+    return transmit(port, frames);
+  for (rte_mbuf* frame : frames) {
+    frame->port = static_cast<std::uint16_t>(port);
+    if (!shared_.handover->give_passed(index, owner, frame))
+      discard(frame, DropReason::transmit_full);
+  }
+}
+
+void Worker::transmit(std::size_t port, std::span<rte_mbuf*> frames) noexcept {
+  const Port& out = shared_.ports[port];
+  const auto queue = static_cast<std::uint16_t>(out.tx_queues == shared_.workers ? index : 0);
+  std::array<std::uint32_t, kBurstMax> sizes{};  // a sent mbuf is no longer ours to read
+  for (std::size_t i = 0; i < frames.size(); ++i) sizes[i] = frames[i]->pkt_len;
+  std::size_t sent = 0;
+  for (int tries = 0; sent < frames.size() && tries < kTransmitTries; ++tries)
+    sent += rte_eth_tx_burst(out.port_id, queue, frames.data() + sent,
+                             static_cast<std::uint16_t>(frames.size() - sent));
+  for (std::size_t i = 0; i < sent; ++i) own_counts_.add(DropReason::none, sizes[i]);
+  for (std::size_t i = sent; i < frames.size(); ++i) discard(frames[i], DropReason::transmit_full);
+}
+
+void Worker::discard(rte_mbuf* frame, DropReason reason) noexcept {
+  own_counts_.add(reason, frame->pkt_len);
+  rte_pktmbuf_free(frame);
+}
+
+}  // namespace sluice::dataplane::dpdk

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The one thread that changes what is enforced: validate, compile, store, publish, in this order.
+//
+// Limits: kChangesWaiting changes wait; beyond them a change is refused (unavailable).
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#include "control/service.h"
+#include "control/store.h"
+#include "dataplane/dataplane.h"
+#include "rules/compile.h"
+
+namespace sluice::control {
+
+inline constexpr std::size_t kChangesWaiting = 1024;
+
+// An acknowledged change: every worker enforces it.
+struct Applied {
+  rules::Json answer;
+  std::uint64_t generation = 0;
+  std::uint64_t compile_us = 0;
+  std::uint64_t store_us = 0;
+  std::uint64_t swap_us = 0;
+};
+
+// What the table in force is like.
+struct TableReport {
+  std::uint64_t generation = 0;
+  std::size_t policies = 0;
+  std::size_t load_balancers = 0;
+  std::size_t size_bytes = 0;
+  std::uint64_t compile_us = 0;
+  std::uint64_t swap_us = 0;
+};
+
+class Publisher {
+ public:
+  using Change = std::function<rules::Result<Outcome>(const State&)>;
+  using Done = std::function<void(rules::Result<Applied>)>;
+
+  Publisher(Store& store, dataplane::Dataplane& dataplane, dataplane::Settings settings);
+  ~Publisher();  // ends after the change at hand; those that wait are refused
+
+  // Puts the stored state, or the first one, in force and starts the thread.
+  [[nodiscard]] rules::Result<void> start();
+
+  // Queues a change; `done` is called once, on the publisher's thread (or here, if refused at
+  // once).
+  void submit(Change change, Done done);
+
+  [[nodiscard]] StatePtr state() const { return state_.load(); }  // any thread
+  [[nodiscard]] TableReport table() const;                        // any thread
+  [[nodiscard]] dataplane::Dataplane& dataplane() const { return dataplane_; }
+  [[nodiscard]] const std::vector<std::string>& zones() const { return zones_; }
+
+ private:
+  struct Job {
+    Change change;
+    Done done;
+  };
+  void run();
+  [[nodiscard]] rules::Result<Applied> apply(const Change& change);
+  [[nodiscard]] rules::Result<Applied> enforce(StatePtr before, StatePtr after, bool store);
+  void roll_back(const State& before, const State& after);
+
+  Store& store_;                     // publisher thread only, once it runs
+  dataplane::Dataplane& dataplane_;  // publish: publisher thread only
+  const dataplane::Settings settings_;
+  const std::vector<std::string> zones_;
+  rules::Compiler compiler_;                             // publisher thread only
+  std::shared_ptr<const dataplane::Snapshot> in_force_;  // publisher thread only
+  std::atomic<StatePtr> state_;                          // publisher: w, others: r
+
+  mutable std::mutex mutex_;  // guards what follows
+  std::condition_variable wake_;
+  std::deque<Job> jobs_;
+  bool stopping_ = false;
+  TableReport table_;
+  std::thread thread_;
+};
+
+}  // namespace sluice::control
