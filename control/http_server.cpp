@@ -73,11 +73,11 @@ bool is_loopback_host(std::string_view host) {
 }
 
 struct Context {
-  asio::io_context io{1};
   HttpHandler handler;
   HttpFault fault;
   std::size_t connections = 0;
   std::uint64_t next_request = std::random_device{}();
+  asio::io_context io{1};  // ends first: sessions that wait in it still count themselves off
 };
 
 // One connection; lives as long as an operation on it is under way.

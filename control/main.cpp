@@ -83,6 +83,7 @@ int run(const control::Config& config, const sigset_t& signals) {
   (*server)->start();
   for (const std::string& address : config.api) spdlog::info("API: {}", address);
   wait_for_end(signals);
+  publisher.stop();  // its last answers need the server
   server->reset();
   return 0;
 }

@@ -25,13 +25,17 @@ Publisher::Publisher(Store& store, dataplane::Dataplane& dataplane, dataplane::S
     : store_(store), dataplane_(dataplane), settings_(settings), zones_(dataplane.zones()) {}
 
 Publisher::~Publisher() {
+  stop();
+}
+
+void Publisher::stop() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
   }
   wake_.notify_all();
   if (thread_.joinable()) thread_.join();
-  for (const Job& job : jobs_)
+  for (const Job& job : std::exchange(jobs_, {}))
     job.done(fail(ErrorCode::unavailable, "The node is stopping; nothing was changed."));
 }
 
@@ -57,7 +61,8 @@ void Publisher::submit(Change change, Done done) {
       return;
     }
   }
-  done(fail(ErrorCode::unavailable, "Too many changes wait already; try again in a moment."));
+  done(fail(ErrorCode::unavailable,
+            "Too many changes wait, or the node is stopping; try again in a moment."));
 }
 
 void Publisher::run() {

@@ -47,10 +47,13 @@ class Publisher {
   using Done = std::function<void(rules::Result<Applied>)>;
 
   Publisher(Store& store, dataplane::Dataplane& dataplane, dataplane::Settings settings);
-  ~Publisher();  // ends after the change at hand; those that wait are refused
+  ~Publisher();
 
   // Puts the stored state, or the first one, in force and starts the thread.
   [[nodiscard]] rules::Result<void> start();
+
+  // Ends after the change at hand; those that wait, and come later, are refused.
+  void stop();
 
   // Queues a change; `done` is called once, on the publisher's thread (or here, if refused at
   // once).

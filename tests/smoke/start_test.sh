@@ -52,7 +52,10 @@ fi
 
 sluiced_start
 refuses "a taken API socket" 1 "api.sock" --zone "$good" --api "$SLUICE_API"
-refuses "a state file in use" 1 "state" --zone "$good" $api --state "$bed_dir/state.db"
+mv "$bed_dir/refused.db" "$bed_dir/refused.old" 2>/dev/null
+ln -s "$bed_dir/state.db" "$bed_dir/refused.db"
+refuses "a state file in use" 1 "in use" --zone "$good" $api
+rm "$bed_dir/refused.db"
 kill -TERM "$sluiced_pid"
 wait "$sluiced_pid" || { echo "FAILED: SIGTERM: exit $?"; failures=1; }
 [ ! -e "$bed_dir/api.sock" ] || { echo "FAILED: the socket file was left behind"; failures=1; }
