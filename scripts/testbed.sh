@@ -115,7 +115,7 @@ http {
   }
 }
 CONF
-    in_backends nginx -c "$bed_dir/nginx$i.conf" 2>"$bed_dir/nginx$i.err" &
+    ip netns exec "$ns_backends" nginx -c "$bed_dir/nginx$i.conf" 2>"$bed_dir/nginx$i.err" &
     bed_pids+=($!)
   done
 }
@@ -150,14 +150,14 @@ backend servers
   server b1 ${backend4[0]}:8080 check inter 200ms fall 1 rise 1
   server b2 ${backend4[1]}:8080 check inter 200ms fall 1 rise 1
 CONF
-  in_lb haproxy -db -f "$bed_dir/haproxy.cfg" >"$bed_dir/haproxy.log" 2>&1 &
+  ip netns exec "$ns_lb" haproxy -db -f "$bed_dir/haproxy.cfg" >"$bed_dir/haproxy.log" 2>&1 &
   bed_pids+=($!)
 }
 
 # sluiced between `outside` and `inside`; further arguments go to it. Sets sluiced_pid.
 sluiced_start() {
   local af_packet=framesz=2048,blocksz=65536,framecnt=4096
-  in_node "$bin/sluiced" \
+  ip netns exec "$ns_node" "$bin/sluiced" \
     --zone "edge,outside=net_af_packet0,iface=outside,$af_packet,inside=net_af_packet1,iface=inside,$af_packet" \
     --workers 1 --state "$bed_dir/state.db" --api "$SLUICE_API" $bed_memory "$@" \
     >>"$bed_dir/sluiced.log" 2>&1 &
