@@ -326,7 +326,7 @@ void Api::handle(const HttpRequest& request, Respond respond) try {
         404, fmt::format("There is nothing at {}; the API stands below {}.", path, kApiPrefix)));
   path.remove_prefix(kApiPrefix.size());
   if (path.ends_with('/')) path.remove_suffix(1);
-  const std::string_view method = request.method == "HEAD" ? "GET" : request.method;
+  const std::string method = request.method == "HEAD" ? "GET" : request.method;
   std::set<std::string> allowed;
   for (const Route& route : kRoutes) {
     const auto id = match(route.path, path);
