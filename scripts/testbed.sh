@@ -84,7 +84,9 @@ bed_cable() {
 bed_address() {
   local ns=$1 address
   shift
-  ip netns exec "$ns" sysctl -qw net.ipv6.conf.eth0.accept_dad=0
+  # Loss probes (RFC 8985 §7) repeat a segment when a machine with few CPUs is late, not only when
+  # it was lost: without them a retransmission means a lost packet.
+  ip netns exec "$ns" sysctl -qw net.ipv6.conf.eth0.accept_dad=0 net.ipv4.tcp_early_retrans=0
   for address in "$@"; do
     case "$address" in
       *:*) ip -n "$ns" address add "$address" dev eth0 nodad ;;
