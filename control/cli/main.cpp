@@ -84,6 +84,16 @@ int print_failure(const Failure& failure, bool json) {
   return failure.exit_code;
 }
 
+// "sluicectl --json lb list" reads as "sluicectl lb list --json".
+void move_leading_options(std::vector<std::string>& arguments) {
+  std::size_t count = 0;
+  while (count < arguments.size() && arguments[count].starts_with('-'))
+    count += arguments[count] == "--api" ? 2 : 1;
+  std::rotate(arguments.begin(),
+              arguments.begin() + static_cast<std::ptrdiff_t>(std::min(count, arguments.size())),
+              arguments.end());
+}
+
 // The verb that the arguments begin with; its words are taken off.
 const Verb* take_verb(const std::vector<Verb>& verbs, std::vector<std::string>& arguments) {
   for (std::size_t words = std::min<std::size_t>(2, arguments.size()); words > 0; --words) {
@@ -154,6 +164,7 @@ int main(int argc, char** argv) {
     print(fmt::format("sluicectl {}", SLUICE_VERSION));
     return kExitOk;
   }
+  move_leading_options(arguments);
   const Verb* verb = take_verb(verbs, arguments);
   if (verb == nullptr) {
     return print_failure({kExitUsage,

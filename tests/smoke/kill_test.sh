@@ -27,7 +27,7 @@ ctl lb add --name web --zone edge --status Running --address $lb4 --address $lb6
 rules='[{"rule_type":"Inbound","protocol_name":"Custom_TCP","port_range":"9","network":"any"},
         {"rule_type":"Outbound","protocol_name":"Custom_TCP","port_range":"9","network":"any"}]'
 for i in $(seq $groups); do
-  ctl security-group create --name "g$i" --rules-file - <<<"$rules" >/dev/null || fail "create g$i"
+  ctl -q security-group create --name "g$i" --rules-file - <<<"$rules" >/dev/null || fail "create g$i"
 done
 
 attach_from=1
@@ -55,7 +55,7 @@ for round in $(seq $kills); do
   attach_from=$(($(grep -c '^g' "$bed_dir/attached") + 1))
 done
 for i in $(seq $attach_from $groups); do
-  ctl attach web "g$i" >/dev/null || fail "attach g$i after the kills"
+  ctl -q attach web "g$i" >/dev/null || fail "attach g$i after the kills"
 done
 [ "$(attached | grep -c '^g')" = $groups ] || fail "not all $groups groups are attached at the end"
 echo "$kills kills in $groups attaches: $(wc -l < "$acknowledged") acknowledged under fire, none lost"
