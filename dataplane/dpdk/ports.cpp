@@ -9,10 +9,10 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdio>
 #include <cstring>
 #include <map>
 #include <optional>
-#include <regex>
 
 namespace sluice::dataplane::dpdk {
 namespace {
@@ -111,9 +111,16 @@ rules::Result<void> open_port(Port& port, unsigned workers, rte_mempool* pool) {
 
 }  // namespace
 
+// "0000:3b:00.0" or "3b:00.0", and arguments behind a comma.
 bool is_pci_address(const std::string& device) {
-  static const std::regex pattern("([0-9a-fA-F]{4}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\\.[0-7](,.*)?");
-  return std::regex_match(device, pattern);
+  unsigned domain = 0, bus = 0, slot = 0, function = 0;
+  int end = 0;
+  const std::string name = name_of(device);
+  const bool is_long =
+      std::sscanf(name.c_str(), "%4x:%2x:%2x.%1x%n", &domain, &bus, &slot, &function, &end) == 4;
+  const bool is_short =
+      !is_long && std::sscanf(name.c_str(), "%2x:%2x.%1x%n", &bus, &slot, &function, &end) == 3;
+  return (is_long || is_short) && static_cast<std::size_t>(end) == name.size();
 }
 
 std::size_t frame_room_bytes(const std::string& device) {

@@ -20,7 +20,7 @@ std::vector<Input> merge(std::vector<Input> outside, std::vector<Input> inside) 
 
 struct Replay::Parts {
   struct Free {
-    void operator()(std::byte* memory) const { ::operator delete[](memory, std::align_val_t{64}); }
+    void operator()(std::byte* bytes) const { ::operator delete[](bytes, std::align_val_t{64}); }
   };
   std::unique_ptr<std::byte[], Free> memory;
   FlowTable flows;

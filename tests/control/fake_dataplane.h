@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A data plane without packets: remembers what was published, fails when told to.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+
+#include "dataplane/dataplane.h"
+
+namespace sluice::tests {
+
+class FakeDataplane final : public dataplane::Dataplane {
+ public:
+  std::atomic<bool> hangs{false};
+
+  [[nodiscard]] std::vector<std::string> zones() const override { return {"edge", "second"}; }
+  [[nodiscard]] rules::Result<dataplane::SwapReport> publish(
+      std::shared_ptr<const dataplane::Snapshot> snapshot) override {
+    if (hangs) return rules::fail(rules::ErrorCode::unavailable, "worker 1 does not answer");
+    const std::lock_guard lock(mutex_);
+    current_ = std::move(snapshot);
+    return dataplane::SwapReport{1000};
+  }
+  [[nodiscard]] std::vector<dataplane::WorkerReport> workers() const override {
+    return {{1, generation(), {}}};
+  }
+  [[nodiscard]] std::vector<dataplane::PortReport> ports() const override {
+    return {{"fake0", "outside", 1, 2, 3}};
+  }
+  [[nodiscard]] std::uint64_t generation() const {
+    const std::lock_guard lock(mutex_);
+    return current_ ? current_->generation() : 0;
+  }
+  [[nodiscard]] std::shared_ptr<const dataplane::Snapshot> current() const {
+    const std::lock_guard lock(mutex_);
+    return current_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::shared_ptr<const dataplane::Snapshot> current_;
+};
+
+}  // namespace sluice::tests

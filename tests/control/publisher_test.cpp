@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/publisher.h"
+
+#include <gtest/gtest.h>
+
+#include <future>
+
+#include "tests/control/fake_dataplane.h"
+
+namespace sluice::control {
+namespace {
+
+using rules::Json;
+using rules::Result;
+
+// Remembers one state in memory; refuses when told to.
+class MemoryStore final : public Store {
+ public:
+  Result<std::optional<State>> load() override { return stored; }
+  Result<void> commit(const State& before, const State& after) override {
+    if (fails) return rules::fail(rules::ErrorCode::storage, "the disk is full");
+    if (stored) {
+      EXPECT_EQ(stored->generation, before.generation);
+    }
+    stored = after;
+    return {};
+  }
+  std::optional<State> stored;
+  std::atomic<bool> fails{false};
+};
+
+struct Bed {
+  MemoryStore store;
+  tests::FakeDataplane plane;
+  Publisher publisher{store, plane, {}};
+
+  Bed() { EXPECT_TRUE(publisher.start()); }
+  Result<Applied> change(Publisher::Change change) {
+    std::promise<Result<Applied>> answer;
+    publisher.submit(std::move(change),
+                     [&](Result<Applied> applied) { answer.set_value(std::move(applied)); });
+    return answer.get_future().get();
+  }
+};
+
+Publisher::Change create(const std::string& name) {
+  return [name](const State& state) {
+    return create_group(state, *rules::parse_json(R"({"name":")" + name + R"(","rules":[
+      {"rule_type":"Inbound","protocol_name":"All","network":"any"},
+      {"rule_type":"Outbound","protocol_name":"All","network":"any"}]})"));
+  };
+}
+
+TEST(Publisher, EnforcesTheFirstStateBeforeItTakesChanges) {
+  Bed bed;
+  EXPECT_EQ(bed.plane.generation(), 1u);
+  EXPECT_EQ(bed.store.stored->generation, 1u);
+}
+
+TEST(Publisher, AcknowledgesWhatIsStoredAndInForce) {
+  Bed bed;
+  const auto applied = bed.change(create("a"));
+  ASSERT_TRUE(applied);
+  EXPECT_EQ(applied->generation, 2u);
+  EXPECT_EQ(bed.plane.generation(), 2u);
+  EXPECT_EQ(bed.store.stored->node.groups.size(), 3u);
+  EXPECT_EQ(bed.publisher.state()->node.groups.size(), 3u);
+}
+
+TEST(Publisher, ChangesNothingWhereTheStoreRefusesAndWorksOnAfterwards) {
+  Bed bed;
+  const StatePtr before = bed.publisher.state();
+  bed.store.fails = true;
+  const auto refused = bed.change(create("a"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, rules::ErrorCode::storage);
+  EXPECT_EQ(bed.publisher.state(), before);
+  EXPECT_EQ(bed.plane.generation(), 1u);
+  bed.store.fails = false;
+  EXPECT_TRUE(bed.change(create("a")));
+}
+
+TEST(Publisher, TakesBackWhatAWorkerDidNotTake) {
+  Bed bed;
+  const StatePtr before = bed.publisher.state();
+  bed.plane.hangs = true;
+  ASSERT_FALSE(bed.change(create("a")));
+  EXPECT_EQ(bed.publisher.state(), before);
+  EXPECT_EQ(bed.store.stored->generation, 1u);
+  EXPECT_EQ(bed.plane.generation(), 1u);
+  bed.plane.hangs = false;
+  EXPECT_TRUE(bed.change(create("a")));
+}
+
+TEST(Publisher, SurvivesAChangeThatThrows) {
+  Bed bed;
+  const auto refused =
+      bed.change([](const State&) -> Result<Outcome> { throw std::runtime_error("boom"); });
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("boom"), std::string::npos);
+  EXPECT_TRUE(bed.change(create("a")));
+}
+
+TEST(Publisher, SerialisesChangesOfManyThreads) {
+  Bed bed;
+  std::vector<std::thread> clients;
+  std::atomic<int> accepted{0};
+  for (int client = 0; client < 8; ++client) {
+    clients.emplace_back([&, client] {
+      for (int i = 0; i < 25; ++i)
+        accepted +=
+            bed.change(create("g" + std::to_string(client) + "-" + std::to_string(i))).has_value();
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  EXPECT_EQ(accepted, 200);
+  EXPECT_EQ(bed.publisher.state()->node.groups.size(), 202u);
+  EXPECT_EQ(bed.plane.generation(), 201u);
+}
+
+TEST(Publisher, RefusesWhatComesAfterTheStop) {
+  Bed bed;
+  bed.publisher.stop();
+  const auto refused = bed.change(create("a"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, rules::ErrorCode::unavailable);
+}
+
+}  // namespace
+}  // namespace sluice::control

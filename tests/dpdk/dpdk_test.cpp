@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Real workers on virtual ports that replay a capture without end: the swap and the handover.
+#include "dataplane/dpdk/dpdk_dataplane.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <thread>
+
+#include "dataplane/offline/pcap_file.h"
+#include "rules/compile.h"
+#include "rules/json.h"
+#include "tests/packet_builder.h"
+
+namespace sluice::dataplane::dpdk {
+namespace {
+
+using namespace std::chrono_literals;
+using tests::PacketBuilder;
+
+std::string capture_of(const std::string& name, const std::vector<tests::Bytes>& frames) {
+  const auto path = std::filesystem::temp_directory_path() /
+                    ("sluice-" + std::to_string(::getpid()) + name + ".pcap");
+  auto writer = offline::PcapWriter::open(path.string());
+  for (const auto& frame : frames) writer->write(0, frame);
+  EXPECT_TRUE(writer->close());
+  return path.string();
+}
+
+// UDP both ways between 16 clients and the LB; all of it allowed by "front".
+struct Captures {
+  std::string outside, inside;
+  Captures() {
+    std::vector<tests::Bytes> in, out;
+    for (std::uint16_t i = 0; i < 16; ++i) {
+      const std::string client = "10.1.0." + std::to_string(i + 1);
+      in.push_back(PacketBuilder(client, "10.0.0.10").udp(4000 + i, 53).frame());
+      out.push_back(PacketBuilder("10.0.0.10", client).udp(53, 4000 + i).frame());
+    }
+    outside = capture_of("outside", in);
+    inside = capture_of("inside", out);
+  }
+  ~Captures() {
+    std::filesystem::remove(outside);
+    std::filesystem::remove(inside);
+  }
+};
+
+DpdkConfig config_of(const Captures& captures, const char* workers) {
+  DpdkConfig config;
+  config.zones = {{"edge", "net_pcap0,infinite_rx=1,rx_pcap=" + captures.outside,
+                   "net_pcap1,infinite_rx=1,rx_pcap=" + captures.inside, std::nullopt}};
+  config.workers = workers;
+  config.flows_max = 4096;
+  config.huge_pages = false;
+  return config;
+}
+
+// `extra`: with a group beside that has nothing to do with the traffic.
+std::shared_ptr<const Snapshot> snapshot_of(std::uint64_t generation, bool extra,
+                                            bool deny = false) {
+  static rules::Compiler compiler;
+  const std::string port = deny ? "54" : "53";
+  const auto document = rules::node_from_json(*rules::parse_json(
+      R"({"security_groups":[{"name":"front","rules":[
+        {"rule_type":"Inbound","protocol_name":"UDP","port_range":")" +
+      port + R"(","network":"any"},
+        {"rule_type":"Outbound","protocol_name":"UDP","port_range":")" +
+      (deny ? "1" : "All") +
+      R"(","network":"any"}]},{"name":"extra","rules":[
+        {"rule_type":"Inbound","protocol_name":"TCP","port_range":"9","network":"any"},
+        {"rule_type":"Outbound","protocol_name":"TCP","port_range":"9","network":"any"}]}],
+      "load_balancers":[{"name":"web","addresses":["10.0.0.10"],"security_groups":["front")" +
+      (extra ? R"(,"extra")" : "") + "]}]}"));
+  const std::vector<std::string> zones{"edge"};
+  return std::make_shared<const Snapshot>(
+      Snapshot{*compiler.compile(document->node, zones, generation), {.timeouts = {}}});
+}
+
+Counts total_of(const DpdkDataplane& plane) {
+  Counts total;
+  for (const auto& worker : plane.workers()) {
+    EXPECT_EQ(worker.counts.received, worker.counts.passed + worker.counts.dropped_total());
+    total += worker.counts;
+  }
+  return total;
+}
+
+std::uint64_t dropped(const Counts& counts, DropReason reason) {
+  return counts.dropped[static_cast<std::size_t>(reason)];
+}
+
+void expect_no_drop_but(const Counts& counts, std::initializer_list<DropReason> allowed) {
+  for (std::size_t i = 0; i < kDropReasons; ++i) {
+    const auto reason = static_cast<DropReason>(i);
+    if (std::find(allowed.begin(), allowed.end(), reason) != allowed.end()) continue;
+    EXPECT_EQ(counts.dropped[i], 0u) << to_string(reason);
+  }
+}
+
+bool wait_until(auto condition) {
+  for (int i = 0; i < 1000; ++i) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(10ms);
+  }
+  return false;
+}
+
+void swap_under_traffic(const char* workers, int swaps) {
+  const Captures captures;
+  auto opened = DpdkDataplane::open(config_of(captures, workers));
+  ASSERT_TRUE(opened) << opened.error().message;
+  DpdkDataplane& plane = **opened;
+
+  // Before the first table: frames arrive, none leaves.
+  ASSERT_TRUE(wait_until([&] { return total_of(plane).received > 1000; }));
+  EXPECT_EQ(total_of(plane).passed, 0u);
+
+  std::uint64_t generation = 0;
+  for (int i = 0; i < swaps; ++i) {
+    const auto swapped = plane.publish(snapshot_of(++generation, i % 2 == 0));
+    ASSERT_TRUE(swapped) << swapped.error().message;
+  }
+  ASSERT_TRUE(wait_until([&] { return total_of(plane).passed > 10'000; }));
+  for (const auto& worker : plane.workers()) EXPECT_EQ(worker.generation, generation);
+  const Counts allowed = total_of(plane);
+  // Not one packet of the traffic that every table allowed was dropped by a verdict. (The ports
+  // have no sender on their other side, so frames may find them or the queues full.)
+  expect_no_drop_but(allowed,
+                     {DropReason::no_table, DropReason::handover_full, DropReason::transmit_full});
+
+  // Acknowledged is enforced: of what is received after the publish, nothing passes.
+  ASSERT_TRUE(plane.publish(snapshot_of(++generation, false, true)));
+  std::this_thread::sleep_for(50ms);  // judged before, still on their way through the queues
+  const std::uint64_t passed = total_of(plane).passed;
+  std::this_thread::sleep_for(200ms);
+  EXPECT_EQ(total_of(plane).passed, passed);
+  EXPECT_GT(dropped(total_of(plane), DropReason::revoked), 0u);
+  EXPECT_GT(dropped(total_of(plane), DropReason::no_rule), 0u);
+}
+
+TEST(DpdkDataplane, SwapsUnderTrafficWithoutAWrongVerdict) {
+  swap_under_traffic("1", 2000);
+}
+
+TEST(DpdkDataplane, SwapsTheSameWithTwoWorkersThatHandOver) {
+  if (std::thread::hardware_concurrency() < 2) GTEST_SKIP() << "needs two CPUs";
+  swap_under_traffic("2", 500);
+}
+
+TEST(DpdkDataplane, RefusesWhatItCannotOpenAndSaysWhatToDo) {
+  struct Case {
+    const char* description;
+    DpdkConfig config;
+    const char* part;
+  };
+  const Captures captures;
+  auto changed = [&](auto change) {
+    DpdkConfig config = config_of(captures, "1");
+    change(config);
+    return config;
+  };
+  const Case kCases[] = {
+      {"no zone", changed([](auto& c) { c.zones.clear(); }), "at least one"},
+      {"no worker", changed([](auto& c) { c.workers = "0"; }), "workers"},
+      {"too many workers", changed([](auto& c) { c.workers = "1000"; }), "CPUs"},
+      {"a CPU that is not there", changed([](auto& c) { c.workers = "900-901"; }), "CPU 900"},
+      {"a list that is none", changed([](auto& c) { c.workers = "a,b"; }), "count"},
+      {"a CPU twice", changed([](auto& c) { c.workers = "0,0"; }), "twice"},
+      {"no flows", changed([](auto& c) { c.flows_max = 0; }), "flows-max"},
+      {"one device twice", changed([](auto& c) { c.zones[0].inside = c.zones[0].outside; }),
+       "same"},
+      {"one name twice", changed([](auto& c) { c.zones.push_back(c.zones[0]); }), "twice"},
+      {"no such interface",
+       changed([](auto& c) { c.zones[0].inside = "net_af_packet0,iface=nosuch0"; }), "nosuch0"},
+  };
+  for (const Case& c : kCases) {
+    const auto opened = DpdkDataplane::open(c.config);
+    ASSERT_FALSE(opened) << c.description;
+    EXPECT_NE(opened.error().message.find(c.part), std::string::npos)
+        << c.description << ": " << opened.error().message;
+  }
+}
+
+}  // namespace
+}  // namespace sluice::dataplane::dpdk
