@@ -172,11 +172,8 @@ Result<LoadBalancer> lb_from_registration(const Json& json, const rules::Node& n
   read_addresses(json, fields, lb);
   check_vpcs(fields, node);
   if (!problems.empty()) return fail(rules::refusal(std::move(problems)));
-  if (auto claims = check_claims(lb, node, zones); !claims.empty()) {
-    rules::Error error = rules::refusal(std::move(claims));
-    error.code = ErrorCode::conflict;
-    return fail(std::move(error));
-  }
+  if (auto claims = check_claims(lb, node, zones); !claims.empty())
+    return fail(rules::refusal(std::move(claims), ErrorCode::conflict));
   lb.registration = registration_of(json);
   return lb;
 }

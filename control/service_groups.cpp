@@ -19,10 +19,8 @@ using rules::Json;
 using rules::Problem;
 using rules::Result;
 
-rules::Error conflict(std::vector<Problem> problems) {
-  rules::Error error = rules::refusal(std::move(problems));
-  error.code = ErrorCode::conflict;
-  return error;
+tl::unexpected<rules::Error> conflict(std::vector<Problem> problems) {
+  return fail(rules::refusal(std::move(problems), ErrorCode::conflict));
 }
 
 std::optional<Problem> name_taken(const State& state, const std::string& name, GroupId but) {
@@ -59,7 +57,7 @@ Result<Group> find_group(const State& state, GroupId id) {
 Result<Outcome> create_group(const State& state, const Json& body) {
   auto group = rules::group_from_json(body, state.node);
   if (!group) return tl::unexpected(group.error());
-  if (auto taken = name_taken(state, group->name, 0)) return fail(conflict({*taken}));
+  if (auto taken = name_taken(state, group->name, 0)) return conflict({*taken});
   std::vector<Problem> problems;
   const bool is_default = rules::FieldReader(body, "", problems).boolean("default").value_or(false);
   if (!problems.empty()) return fail(rules::refusal(std::move(problems)));
@@ -77,7 +75,7 @@ Result<Outcome> update_group(const State& state, GroupId id, const Json& body) {
   if (!previous) return tl::unexpected(previous.error());
   auto group = rules::group_from_json(body, state.node);
   if (!group) return tl::unexpected(group.error());
-  if (auto taken = name_taken(state, group->name, id)) return fail(conflict({*taken}));
+  if (auto taken = name_taken(state, group->name, id)) return conflict({*taken});
   Outcome outcome{state, {}};
   group->id = id;
   group->is_all_traffic_rule = previous->is_all_traffic_rule;
@@ -102,7 +100,7 @@ Result<Outcome> delete_group(const State& state, GroupId id) {
                                             group->name, lb_id, lb->name)});
     }
   }
-  if (!problems.empty()) return fail(conflict(std::move(problems)));
+  if (!problems.empty()) return conflict(std::move(problems));
   Outcome outcome{state, {{"name", group->name}}};
   outcome.next.node.groups.erase(id);
   return outcome;
@@ -121,8 +119,7 @@ Result<Outcome> create_vpc(const State& state, const Json& body) {
   if (!vpc) return tl::unexpected(vpc.error());
   for (const auto& [id, other] : state.node.vpcs)
     if (other->name == vpc->name) {
-      return fail(
-          conflict({{"vpc_name", fmt::format("\"{}\" is the name of VPC {}", vpc->name, id)}}));
+      return conflict({{"vpc_name", fmt::format("\"{}\" is the name of VPC {}", vpc->name, id)}});
     }
   Outcome outcome{state, {}};
   vpc->id = outcome.next.next_vpc++;
@@ -146,7 +143,7 @@ Result<Outcome> delete_vpc(const State& state, rules::VpcId id) {
           {"id", fmt::format("a rule of group {} ({}) names this VPC", group_id, group->name)});
     }
   }
-  if (!problems.empty()) return fail(conflict(std::move(problems)));
+  if (!problems.empty()) return conflict(std::move(problems));
   Outcome outcome{state, {{"vpc_name", vpc->second->name}}};
   outcome.next.node.vpcs.erase(id);
   return outcome;

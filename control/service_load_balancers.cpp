@@ -97,9 +97,8 @@ GroupIds read_group_ids(const State& state, const Json& body) {
 
 // What was wrong with the ids themselves; unknown ids alone are "not found".
 tl::unexpected<rules::Error> refuse_ids(GroupIds read) {
-  rules::Error error = rules::refusal(std::move(read.problems));
-  if (read.unknown) error.code = ErrorCode::not_found;
-  return fail(std::move(error));
+  return fail(rules::refusal(std::move(read.problems),
+                             read.unknown ? ErrorCode::not_found : ErrorCode::invalid));
 }
 
 std::string label(const State& state, GroupId id) {
@@ -132,11 +131,7 @@ Result<Outcome> attach(const State& state, LbId id, const Json& body) {
     }
     lb->groups.push_back(group);
   }
-  if (!problems.empty()) {
-    rules::Error error = rules::refusal(std::move(problems));
-    error.code = ErrorCode::conflict;
-    return fail(std::move(error));
-  }
+  if (!problems.empty()) return fail(rules::refusal(std::move(problems), ErrorCode::conflict));
   Outcome outcome{state, {{"id", id}, {"security_group_ids", read.ids}}};
   put(outcome.next, std::move(*lb));
   return outcome;
@@ -160,11 +155,7 @@ Result<Outcome> detach(const State& state, LbId id, const Json& body) {
     }
     std::erase(lb->groups, group);
   }
-  if (!problems.empty()) {
-    rules::Error error = rules::refusal(std::move(problems));
-    error.code = ErrorCode::conflict;
-    return fail(std::move(error));
-  }
+  if (!problems.empty()) return fail(rules::refusal(std::move(problems), ErrorCode::conflict));
   Outcome outcome{state, {{"id", id}, {"security_group_ids", read.ids}}};
   put(outcome.next, std::move(*lb));
   return outcome;

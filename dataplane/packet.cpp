@@ -67,6 +67,12 @@ Packet& drop_fragment(Packet& packet, DropReason reason) noexcept {
   return packet;
 }
 
+// A first fragment must hold the whole transport header (RFC 1858); so must a whole packet.
+Packet& cut_short(Packet& packet, const IpHeader& ip) noexcept {
+  return ip.is_first_fragment ? drop_fragment(packet, DropReason::fragment_tiny)
+                              : drop(packet, DropReason::malformed);
+}
+
 bool is_martian_ipv4(std::uint32_t source) noexcept {
   const std::uint32_t net = source >> 24;
   return net == 0 || net == 127 || net >= 224;  // this, loopback, multicast, 240/4, broadcast
@@ -110,12 +116,10 @@ bool are_tcp_flags_sane(std::uint8_t flags) noexcept {
 
 Packet& parse_tcp(Packet& packet, const IpHeader& ip) noexcept {
   const Bytes& tcp = ip.payload;
-  // RFC 791/8200 reassembly: a first fragment must hold the whole header (RFC 1858).
-  const std::size_t offset = tcp.size >= 13 ? std::size_t{tcp.u8(12)} >> 4 : 5;
-  if (ip.is_first_fragment && (tcp.size < 20 || tcp.size < offset * 4))
-    return drop_fragment(packet, DropReason::fragment_tiny);
-  if (tcp.size < 20 || offset < 5 || tcp.size < offset * 4)
-    return drop(packet, DropReason::malformed);
+  if (tcp.size < 20) return cut_short(packet, ip);
+  const std::size_t header = (std::size_t{tcp.u8(12)} >> 4) * 4;
+  if (header < 20) return drop(packet, DropReason::malformed);
+  if (tcp.size < header) return cut_short(packet, ip);
   if (tcp.u16(0) == 0 || tcp.u16(2) == 0) return drop(packet, DropReason::malformed);
   packet.tcp_flags = tcp.u8(13);
   if (!are_tcp_flags_sane(packet.tcp_flags)) return drop(packet, DropReason::tcp_flags);
@@ -127,10 +131,7 @@ Packet& parse_tcp(Packet& packet, const IpHeader& ip) noexcept {
 
 Packet& parse_udp(Packet& packet, const IpHeader& ip) noexcept {
   const Bytes& udp = ip.payload;
-  if (udp.size < 8) {
-    return ip.is_first_fragment ? drop_fragment(packet, DropReason::fragment_tiny)
-                                : drop(packet, DropReason::malformed);
-  }
+  if (udp.size < 8) return cut_short(packet, ip);
   const std::uint16_t length = udp.u16(4);
   if (length < 8 || (!ip.is_first_fragment && length > udp.size))
     return drop(packet, DropReason::malformed);
@@ -143,10 +144,7 @@ Packet& parse_udp(Packet& packet, const IpHeader& ip) noexcept {
 
 Packet& parse_sctp(Packet& packet, const IpHeader& ip) noexcept {
   const Bytes& sctp = ip.payload;
-  if (sctp.size < 12) {
-    return ip.is_first_fragment ? drop_fragment(packet, DropReason::fragment_tiny)
-                                : drop(packet, DropReason::malformed);
-  }
+  if (sctp.size < 12) return cut_short(packet, ip);
   packet.kind = PacketKind::transport;
   packet.service = sctp.u16(2);
   set_key(packet, sctp.u16(0), sctp.u16(2));
@@ -231,10 +229,7 @@ Packet& parse_icmp(Packet& packet, const IpHeader& ip, Family family) noexcept {
   const Bytes& icmp = ip.payload;
   // Each family has its own ICMP; the other's number carries nothing that a host would take.
   if (v4 != (packet.protocol == rules::kProtocolIcmp)) return drop(packet, DropReason::malformed);
-  if (icmp.size < 8) {
-    return ip.is_first_fragment ? drop_fragment(packet, DropReason::fragment_tiny)
-                                : drop(packet, DropReason::malformed);
-  }
+  if (icmp.size < 8) return cut_short(packet, ip);
   const std::uint8_t type = icmp.u8(0);
   packet.service = icmp.u16(0);
   if (!v4 && is_neighbour_type(type)) return parse_neighbour(packet, ip, type);

@@ -70,7 +70,7 @@ class FieldReader {
   std::vector<Problem>& problems_;
 };
 
-// {"message", "problems"} as an Error of code invalid; the first problems stand in the message.
-[[nodiscard]] Error refusal(std::vector<Problem> problems);
+// The problems as an Error; the first of them stands in the message.
+[[nodiscard]] Error refusal(std::vector<Problem> problems, ErrorCode code = ErrorCode::invalid);
 
 }  // namespace sluice::rules

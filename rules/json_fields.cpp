@@ -82,8 +82,9 @@ void FieldReader::refuse_others(std::initializer_list<std::string_view> names) {
   }
 }
 
-Error refusal(std::vector<Problem> problems) {
+Error refusal(std::vector<Problem> problems, ErrorCode code) {
   Error error;
+  error.code = code;
   if (problems.size() == 1) {
     error.message = fmt::format("{}: {}", problems[0].where, problems[0].message);
   } else if (!problems.empty()) {
