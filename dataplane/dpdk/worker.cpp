@@ -36,6 +36,9 @@ void Worker::run() noexcept {
   rte_rcu_qsbr_thread_online(shared_.rcu, index);
   unsigned idle_rounds = 0;
   while (!shared_.stop.load(std::memory_order_relaxed)) {
+    // One snapshot a round, taken after the last quiescent report and never kept beyond the next.
+    current_ = snapshot.load(std::memory_order_acquire);
+    if (current_ != nullptr) generation.store(current_->generation(), std::memory_order_release);
     const unsigned frames = poll_ports() + (shared_.workers > 1 ? poll_handover() : 0);
     if (frames == 0 && ++idle_rounds == kIdleRounds) {
       judge_and_send(0, {});
@@ -44,6 +47,7 @@ void Worker::run() noexcept {
     rte_rcu_qsbr_quiescent(shared_.rcu, index);
   }
   rte_rcu_qsbr_thread_offline(shared_.rcu, index);
+  ended.store(true, std::memory_order_release);
 }
 
 unsigned Worker::poll_ports() noexcept {
@@ -107,13 +111,11 @@ unsigned Worker::poll_handover() noexcept {
 }
 
 void Worker::judge_and_send(std::size_t port, std::span<rte_mbuf*> frames) noexcept {
-  const Snapshot* current = snapshot.load(std::memory_order_acquire);
   std::array<Frame, kBurstMax> views;
   std::array<Verdict, kBurstMax> verdicts;
   for (std::size_t i = 0; i < frames.size(); ++i) views[i] = frame_of(frames[i]);
-  pipeline_.judge(current, shared_.ports[port].ingress(), {views.data(), frames.size()}, now(),
+  pipeline_.judge(current_, shared_.ports[port].ingress(), {views.data(), frames.size()}, now(),
                   {verdicts.data(), frames.size()});
-  if (current != nullptr) generation.store(current->generation(), std::memory_order_relaxed);
 
   std::size_t passed = 0;
   for (std::size_t i = 0; i < frames.size(); ++i) {
