@@ -293,8 +293,15 @@ Result<void> StoreSqlite::Connection::write(const State& before, const State& af
 
 Result<void> StoreSqlite::commit(const State& before, const State& after) {
   if (auto begun = connection_->run("BEGIN IMMEDIATE"); !begun) return begun;
-  auto done = connection_->write(before, after);
-  if (done) done = connection_->run("COMMIT");
+  Result<void> done;
+  try {
+    done = connection_->write(before, after);
+    if (done) done = connection_->run("COMMIT");
+  } catch (const std::exception& exception) {  // memory; a text that is no JSON
+    done = fail(ErrorCode::storage,
+                fmt::format("state file {}: {}", connection_->path, exception.what()));
+  }
+  // A transaction left open would refuse every change to come.
   if (!done) sqlite3_exec(connection_->database.get(), "ROLLBACK", nullptr, nullptr, nullptr);
   return done;
 }

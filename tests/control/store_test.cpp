@@ -93,6 +93,22 @@ TEST(Store, SetsACorruptFileAsideAndStaysClosed) {
   EXPECT_FALSE(std::filesystem::exists(folder.file("state.db")));
 }
 
+TEST(Store, WorksOnAfterACommitThatCannotBeWritten) {
+  const tests::TemporaryFolder folder;
+  auto store = StoreSqlite::open(folder.file("state.db"));
+  const State first = rich_state();
+  ASSERT_TRUE((*store)->commit(State{}, first));
+  State broken = first;
+  rules::LoadBalancer lb = *first.node.load_balancers.at(1);
+  lb.name = "\xff";  // no UTF-8: it cannot become JSON
+  broken.node.load_balancers[1] = std::make_shared<const rules::LoadBalancer>(lb);
+  EXPECT_FALSE((*store)->commit(first, broken));
+  expect_equal(**(*store)->load(), first);
+  State second = first;
+  second.generation = 8;
+  EXPECT_TRUE((*store)->commit(first, second));
+}
+
 void execute(const std::string& path, const char* sql) {
   sqlite3* database = nullptr;
   ASSERT_EQ(sqlite3_open(path.c_str(), &database), SQLITE_OK);
