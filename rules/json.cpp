@@ -103,8 +103,9 @@ void read_network(FieldReader& fields, const Node& node, Rule& rule) {
     if (!is_blank(first) && *first != *type) {
       fields.problem("network_cidr", fmt::format("disagrees with network \"{}\"", *type));
     }
-    // Beside a CIDR in `network`, "--" and 1 are what the portal fills in.
-    if (const auto range = read_range(fields, "network", *type, !is_blank(first)))
+    // Beside a CIDR in `network`, "--" and 1 are what the portal fills in; any other size counts.
+    const bool is_filled_in = is_blank(first) && fields.is_one("network_size");
+    if (const auto range = read_range(fields, "network", *type, !is_filled_in))
       rule.network.range = *range;
   } else {
     fields.problem("network",

@@ -43,6 +43,7 @@ class FieldReader {
 
   // Absent and null are the same. A wrong type is a problem and reads as absent.
   [[nodiscard]] bool has(std::string_view name) const;
+  [[nodiscard]] bool is_one(std::string_view name) const;  // 1 or "1"
   std::optional<std::string> text(std::string_view name);
   std::optional<bool> boolean(std::string_view name);
   // A JSON number or its decimal digits as a string; 0 .. max.

@@ -21,6 +21,11 @@ bool FieldReader::has(std::string_view name) const {
   return find(name) != nullptr;
 }
 
+bool FieldReader::is_one(std::string_view name) const {
+  const Json* json = find(name);
+  return json != nullptr && (*json == 1 || *json == "1");
+}
+
 std::string FieldReader::place(std::string_view name) const {
   return fmt::format("{}{}", where_, name);
 }
