@@ -63,3 +63,4 @@ void BM_Pipeline_EstablishedUdp(benchmark::State& state) {
 BENCHMARK(BM_Pipeline_EstablishedUdp)->ArgName("flows")->Arg(1000)->Arg(100'000)->Arg(1'000'000);
 
 }  // namespace
+BENCHMARK_MAIN();

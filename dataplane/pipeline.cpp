@@ -35,8 +35,11 @@ rules::PacketKey opener_key(const Flow& flow, rules::PolicyIndex policy) noexcep
   std::uint16_t service = inbound ? key.local_port : key.remote_port;
   if (key.protocol == rules::kProtocolIcmp) service = 8 << 8;
   if (key.protocol == rules::kProtocolIcmpv6) service = 128 << 8;
-  return {
-      {key.remote_high, key.remote_low, key.family}, policy, service, key.protocol, flow.opener};
+  return {{key.remote_high, key.remote_low, key.family},
+          policy,
+          rules::service_point(key.protocol, service).number,
+          key.protocol,
+          flow.opener};
 }
 
 // What may begin a conversation; everything else needs one that is there.
