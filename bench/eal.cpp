@@ -38,8 +38,9 @@ class EalMemory final : public std::pmr::memory_resource {
 
 void start_eal() {
   static const bool started = [] {
-    std::vector<std::string> words{"bench", "--no-pci", "--no-telemetry",
-                                   "--force-max-simd-bitwidth=512", "--log-level=*:4", "-l", "0"};
+    std::vector<std::string> words{
+        "bench", "--no-pci", "--no-telemetry", "--force-max-simd-bitwidth=512", "--log-level=*:4",
+        "-l",    "0"};
     if (free_huge_pages() >= 256) {
       words.emplace_back("--in-memory");
     } else {

@@ -128,7 +128,8 @@ std::vector<Case> cases() {
   std::vector<Case> all;
   const std::vector<AclContexts> one{AclContexts::one};
   for (std::size_t rules : {10, 200, 1000})
-    all.push_back({"Ipv4/rules:" + std::to_string(rules), {.rules_per_group = rules}, 1 << 12, one});
+    all.push_back(
+        {"Ipv4/rules:" + std::to_string(rules), {.rules_per_group = rules}, 1 << 12, one});
   for (std::size_t rules : {10'000, 100'000})
     all.push_back({"Ipv4ArbitraryPorts/rules:" + std::to_string(rules),
                    {.style = RuleStyle::arbitrary_ports, .rules_per_group = rules},
@@ -147,10 +148,11 @@ std::vector<Case> cases() {
                  {.load_balancers = 250, .groups = 250, .rules_per_group = 200},
                  1 << 16,
                  {}});
-  all.push_back({"SharedGroups/lbs:10000/groups:200",
-                 {.load_balancers = 10'000, .groups = 200, .rules_per_group = 20, .groups_per_lb = 2},
-                 1 << 17,
-                 {}});
+  all.push_back(
+      {"SharedGroups/lbs:10000/groups:200",
+       {.load_balancers = 10'000, .groups = 200, .rules_per_group = 20, .groups_per_lb = 2},
+       1 << 17,
+       {}});
   for (std::size_t rules : {1000, 10'000})
     all.push_back({"Nested/rules:" + std::to_string(rules),
                    {.style = RuleStyle::nested, .rules_per_group = rules},
@@ -164,9 +166,8 @@ void register_case(const Case& of) {
   const std::string unit = "BM_TableMatch_" + of.name.substr(0, slash);
   const std::string arguments = of.name.substr(slash);
   const auto best = rules::best_instruction_set();
-  benchmark::RegisterBenchmark((unit + arguments).c_str(), [of, best](benchmark::State& state) {
-    run_ours(state, of, best);
-  });
+  benchmark::RegisterBenchmark((unit + arguments).c_str(),
+                               [of, best](benchmark::State& state) { run_ours(state, of, best); });
   for (const AclContexts contexts : of.peers) {
     const char* suffix = contexts == AclContexts::one ? "_RteAcl" : "_RteAclPerLb";
     for (std::size_t burst : {64, 512})
