@@ -54,6 +54,17 @@ TEST(Service, BeginsWithTheBuiltInGroups) {
   EXPECT_TRUE(state.node.groups.at(2)->is_all_traffic_rule);
 }
 
+TEST(Service, EditsBuiltInGroupsLikeEveryOther) {
+  const State state = first_state();
+  const auto edited = update_group(state, 1, group_body("default", "8080"));
+  ASSERT_TRUE(edited);
+  EXPECT_EQ(edited->next.node.groups.at(1)->rules.size(), 2u);
+  EXPECT_EQ(edited->next.node.account_default_group, 1u);
+  const auto renamed = update_group(state, 2, group_body("Open"));
+  EXPECT_TRUE(renamed->next.node.groups.at(2)->is_all_traffic_rule);
+  EXPECT_FALSE(create_group(state, group_body("all"))->next.node.groups.at(3)->is_all_traffic_rule);
+}
+
 TEST(Service, GivesIdsThatAreNeverUsedAgain) {
   State state = sample();
   state = delete_group(state, 4)->next;
