@@ -33,6 +33,10 @@ class Pipeline {
 
   // The fates of live flows under the table of the last burst.
   [[nodiscard]] const FateCounts& fates() const noexcept { return stage_.fates(); }
+  // Has every live flow been judged by the snapshot?
+  [[nodiscard]] bool is_reviewed(const Snapshot& snapshot) const noexcept {
+    return fates().generation == snapshot.generation() && fates().complete != 0;
+  }
   // Brings the review of the flows to its end at once.
   void review_all() noexcept { stage_.review_all(); }
 

@@ -98,6 +98,12 @@ struct Stepper {
     return TcpAction::pass;
   }
 
+  // Names a number of that SYN or its data: whoever can has seen it. (Its own number, one less than
+  // a right answer has, betrays no less and is let pass: the hosts will sort it out.)
+  [[nodiscard]] bool knows_syn_of(const TcpSide& side) const {
+    return reaches(segment.ack, side.acked) && reaches(side.end, segment.ack);
+  }
+
   TcpAction on_syn() {
     const TcpState state = connection.state;
     if (is_closing(state)) return TcpAction::reopen;
@@ -118,8 +124,7 @@ struct Stepper {
   }
 
   TcpAction on_syn_ack() {
-    const bool answers = reaches(receiver.end, segment.ack) && segment.ack != receiver.acked &&
-                         reaches(segment.ack, receiver.acked);
+    const bool answers = knows_syn_of(receiver);
     switch (connection.state) {
       case syn_sent:
         if (from_opener) return TcpAction::drop_state;
@@ -149,7 +154,7 @@ struct Stepper {
     // A refusal must acknowledge the SYN it refuses (RFC 9293 §3.10.7.3); it has no window yet.
     if (connection.state == syn_sent || connection.state == syn_crossed) {
       const bool right = from_opener ? segment.seq == sender.end
-                                     : (segment.flags & kTcpAck) && segment.ack == receiver.end;
+                                     : (segment.flags & kTcpAck) && knows_syn_of(receiver);
       if (!right) return TcpAction::drop_window;
     } else if (!is_reset_in_window(sender, receiver, segment)) {
       return TcpAction::drop_window;
@@ -163,7 +168,7 @@ struct Stepper {
         connection.state == syn_received && (from_opener || view == TcpView::other_side);
     if (!completes) return TcpAction::drop_state;
     if (!is_in_window(sender, receiver, segment)) return TcpAction::drop_window;
-    if (from_opener && segment.ack == receiver.acked) return TcpAction::drop_window;
+    if (from_opener && !knows_syn_of(receiver)) return TcpAction::drop_window;
     return accept((segment.flags & kTcpFin) ? with_fin(established, from_opener) : established);
   }
 
