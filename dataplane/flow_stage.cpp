@@ -162,8 +162,8 @@ bool FlowStage::advance_tcp(Flow& flow, const Work& work, Verdict& verdict) noex
   const TcpView view =
       snapshot_->settings.tracking == Tracking::strict ? TcpView::whole : TcpView::other_side;
   const auto state = static_cast<TcpState>(flow.state);
-  const TcpStep step = tcp_step({state, flow.sides}, from_opener, packet.tcp, view);
-  switch (step.action) {
+  TcpState next = state;
+  switch (tcp_advance(next, flow.sides, from_opener, packet.tcp, view)) {
     case TcpAction::reopen:
       return false;
     case TcpAction::drop_state:
@@ -179,11 +179,8 @@ bool FlowStage::advance_tcp(Flow& flow, const Work& work, Verdict& verdict) noex
       break;
   }
   pass_on(flow, work, verdict);
-  flow.sides = step.next.sides;
-  if (step.next.state != state)
-    flows_.set_state(&flow, work.hash, static_cast<FlowState>(step.next.state));
-  const bool is_established =
-      step.next.state >= TcpState::established && step.next.state != TcpState::reset;
+  if (next != state) flows_.set_state(&flow, work.hash, static_cast<FlowState>(next));
+  const bool is_established = next >= TcpState::established && next != TcpState::reset;
   if (is_established && (!from_opener || state < TcpState::established)) flows_.mark_replied(&flow);
   return true;
 }

@@ -6,6 +6,7 @@
 // Owner: one worker. No allocation, lock, log or system call.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -53,6 +54,7 @@ class Pipeline {
   FlowTable& flows_;
   FlowStage stage_;
   const Snapshot* snapshot_ = nullptr;  // of the burst at hand
+  std::array<Work, kBurstMax> works_;   // the same; kept, as clearing it would cost each burst
 };
 
 }  // namespace sluice::dataplane

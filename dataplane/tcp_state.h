@@ -107,5 +107,9 @@ enum class TcpView : std::uint8_t {
 // `from_opener`: the packet travels in the direction of the flow's first packet.
 [[nodiscard]] TcpStep tcp_step(const TcpConnection& connection, bool from_opener,
                                const TcpSegment& segment, TcpView view) noexcept;
+// The same in place: changed where the action is `pass`, and only there.
+[[nodiscard]] TcpAction tcp_advance(TcpState& state, std::array<TcpSide, 2>& sides,
+                                    bool from_opener, const TcpSegment& segment,
+                                    TcpView view) noexcept;
 
 }  // namespace sluice::dataplane
