@@ -9,9 +9,10 @@
 namespace sluice::dataplane {
 namespace {
 
-// Buckets swept for expired flows with each burst: a table of a million flows is walked in 32,768
-// bursts. Each may free what a burst of new flows takes.
-constexpr std::size_t kExpireBuckets = 8;
+// Buckets swept for expired flows with each burst, and beside them one for every four new flows,
+// which is what a bucket of a full table holds: the sweep keeps up with any rate.
+constexpr std::size_t kExpireBuckets = 4;
+constexpr std::size_t kFlowsABucket = 4;
 // Cells reviewed with each burst after a change, and with each idle round.
 constexpr std::size_t kReviewCells = 64;
 constexpr std::size_t kReviewCellsIdle = 2048;
@@ -76,7 +77,9 @@ void FlowStage::begin(const Snapshot& snapshot, TimeNs now) noexcept {
 }
 
 void FlowStage::finish(bool is_idle) noexcept {
-  flows_.expire(kExpireBuckets);
+  const std::uint64_t news = opened_ + adopted_ - swept_for_;
+  swept_for_ += news;
+  flows_.expire(kExpireBuckets + (news + kFlowsABucket - 1) / kFlowsABucket);
   if (!review_.is_complete()) review_.sweep(is_idle ? kReviewCellsIdle : kReviewCells);
 }
 
@@ -92,7 +95,7 @@ bool FlowStage::has_bad_checksum(const Packet& packet) const noexcept {
 }
 
 void FlowStage::judge(Work& work, Verdict& verdict) noexcept {
-  Flow* flow = flows_.find(work.packet.key, work.hash);
+  Flow* flow = flows_.find(work.packet.key, work.hash, work.cell);
   if (flow != nullptr && !(flow->flags & kFlowEnded) && !review_.may_go_on(*flow, work.lb.policy)) {
     end_by_change(flow, work);
     return drop(verdict, DropReason::revoked);
@@ -148,6 +151,14 @@ bool FlowStage::advance_echo(Flow& flow, const Work& work, Verdict& verdict) noe
 
 bool FlowStage::advance_tcp(Flow& flow, const Work& work, Verdict& verdict) noexcept {
   const Packet& packet = work.packet;
+  const bool from_opener = packet.direction == opener_of(flow);
+  constexpr std::uint8_t kSettled = kFlowReplied | kFlowEnded;
+  if ((flow.flags & kSettled) == kFlowReplied && snapshot_->settings.tracking == Tracking::strict &&
+      tcp_take_data(static_cast<TcpState>(flow.state), flow.sides[from_opener ? 0 : 1],
+                    flow.sides[from_opener ? 1 : 0], packet.tcp)) {
+    pass_on(flow, work, verdict);
+    return true;
+  }
   if (flow.flags & kFlowEnded) {
     if (is_tcp_open(packet.tcp.flags)) return false;
     flows_.touch(&flow);
@@ -158,7 +169,6 @@ bool FlowStage::advance_tcp(Flow& flow, const Work& work, Verdict& verdict) noex
     drop(verdict, DropReason::bad_checksum);
     return true;
   }
-  const bool from_opener = packet.direction == opener_of(flow);
   const TcpView view =
       snapshot_->settings.tracking == Tracking::strict ? TcpView::whole : TcpView::other_side;
   const auto state = static_cast<TcpState>(flow.state);
@@ -247,7 +257,7 @@ Flow* FlowStage::insert(const Work& work, rules::Direction opener, FlowState sta
 
 bool FlowStage::judge_embedded(Work& work, Verdict& verdict) noexcept {
   if (!work.packet.has_embedded_key) return false;
-  Flow* flow = flows_.find(work.packet.key, work.hash);
+  Flow* flow = flows_.find(work.packet.key, work.hash, work.cell);
   if (flow == nullptr || (flow->flags & kFlowEnded)) return false;
   if (!review_.may_go_on(*flow, work.lb.policy)) {
     end_by_change(flow, work);

@@ -18,9 +18,9 @@ namespace sluice::dataplane {
 struct Work {
   Packet packet;
   rules::LbMatch lb;
-  std::uint64_t hash = 0;   // of packet.key, where it has one
-  bool needs_flow = false;  // the flow stage has its say
-  bool is_new = true;       // no flow was there when the burst began
+  std::uint64_t hash = 0;               // of packet.key, where it has one
+  bool needs_flow = false;              // the flow stage has its say
+  FlowIndex cell = FlowTable::kNoCell;  // of its flow, if one was there when the burst began
   // The rules' answer in the packet's own direction, where the burst asked for it.
   enum class Rules : std::uint8_t { unasked, refused, allowed } rules = Rules::unasked;
 };
@@ -76,6 +76,7 @@ class FlowStage {
   std::uint64_t opened_ = 0;
   std::uint64_t adopted_ = 0;
   std::uint64_t pressed_ = 0;
+  std::uint64_t swept_for_ = 0;  // flows opened or adopted when the sweep last came by
 };
 
 }  // namespace sluice::dataplane

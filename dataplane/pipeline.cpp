@@ -6,9 +6,6 @@
 namespace sluice::dataplane {
 namespace {
 
-// Headers of so many frames ahead are on their way to the cache while one is parsed.
-constexpr std::size_t kParseAhead = 8;
-
 void drop(Verdict& verdict, DropReason reason) noexcept {
   verdict.reason = reason;
 }
@@ -35,21 +32,19 @@ void Pipeline::judge(const Snapshot* snapshot, const Ingress& ingress,
     for (Verdict& verdict : verdicts) verdict = {.reason = DropReason::no_table, .rule = {}};
     return;
   }
+  for (const Frame& frame : frames) __builtin_prefetch(frame.bytes);
   snapshot_ = snapshot;
   stage_.begin(*snapshot, now);
   const std::span works(works_.data(), frames.size());
-  for (std::size_t i = 0; i < frames.size() && i < kParseAhead; ++i)
-    __builtin_prefetch(frames[i].bytes);
-  for (std::size_t i = 0; i < frames.size(); ++i) {
-    if (i + kParseAhead < frames.size()) __builtin_prefetch(frames[i + kParseAhead].bytes);
+  for (std::size_t i = 0; i < frames.size(); ++i)
     parse_into(works[i].packet, frames[i], ingress, snapshot->settings);
-  }
   find_load_balancers(works);
   if (snapshot->settings.tracking == Tracking::strict) {
     find_flows(works);
     ask_rules(works, true);
   } else {
     ask_rules(works, false);
+    excuse_from_flows(works);
     find_flows(works);
   }
   // Packets of one burst may belong to one flow, so the rest goes in order, one by one.
@@ -71,7 +66,7 @@ void Pipeline::find_load_balancers(std::span<Work> works) noexcept {
     const Packet& packet = work.packet;
     work.lb = {};
     work.needs_flow = false;
-    work.is_new = true;
+    work.cell = FlowTable::kNoCell;
     work.rules = Work::Rules::unasked;
     if (packet.kind == PacketKind::dropped || packet.kind == PacketKind::neighbour) continue;
     work.lb = snapshot_->table->find_lb(packet.zone, packet.local);
@@ -83,17 +78,22 @@ void Pipeline::find_load_balancers(std::span<Work> works) noexcept {
   }
 }
 
+// rules_first: what the rules allow needs no flow; the others are fetched only now.
+void Pipeline::excuse_from_flows(std::span<Work> works) noexcept {
+  for (Work& work : works) {
+    if (!work.needs_flow || !passes_by_rules_alone(work.packet)) continue;
+    work.needs_flow = work.rules != Work::Rules::allowed;
+    if (!work.needs_flow) continue;
+    work.hash = flows_.hash(work.packet.key);
+    flows_.prefetch_bucket(work.hash);
+  }
+}
+
 // Whether the bucket names a flow; its line is fetched.
 void Pipeline::find_flows(std::span<Work> works) noexcept {
-  const bool strict = snapshot_->settings.tracking == Tracking::strict;
   for (Work& work : works) {
     if (!work.needs_flow) continue;
-    if (!strict && passes_by_rules_alone(work.packet)) {
-      work.needs_flow = work.rules != Work::Rules::allowed;
-      if (!work.needs_flow) continue;
-      work.hash = flows_.hash(work.packet.key);
-    }
-    work.is_new = !flows_.prefetch_flow(work.hash);
+    work.cell = flows_.prefetch_flow(work.hash);
   }
 }
 
@@ -105,7 +105,7 @@ void Pipeline::ask_rules(std::span<Work> works, bool only_new) noexcept {
   std::size_t count = 0;
   for (Work& work : works) {
     if (!work.needs_flow || work.packet.kind != PacketKind::transport) continue;
-    if (only_new && !(work.is_new && may_open(work.packet))) continue;
+    if (only_new && (work.cell != FlowTable::kNoCell || !may_open(work.packet))) continue;
     keys[count] = rules_key(work.packet, work.lb.policy);
     asking[count++] = &work;
   }
