@@ -73,6 +73,7 @@ void FlowStage::begin(const Snapshot& snapshot, TimeNs now) noexcept {
     adopt_until_s_ = flows_.now_s() + snapshot.settings.adopt_s;
   }
   is_adopting_ = flows_.now_s() < adopt_until_s_;
+  is_strict_ = snapshot.settings.tracking == Tracking::strict;
   review_.set_snapshot(snapshot);
 }
 
@@ -94,8 +95,22 @@ bool FlowStage::has_bad_checksum(const Packet& packet) const noexcept {
   return snapshot_->settings.verify_checksums && !is_checksum_right(packet);
 }
 
+// Most packets: data of an established connection about which nothing is in question.
+bool FlowStage::take_data(Flow& flow, const Packet& packet, Verdict& verdict) noexcept {
+  if (!is_tcp(packet) || !(flow.flags & kFlowReplied) || !review_.is_settled(flow) || !is_strict_)
+    return false;
+  const bool from_opener = packet.direction == opener_of(flow);
+  if (!tcp_take_data(static_cast<TcpState>(flow.state), flow.sides[from_opener ? 0 : 1],
+                     flow.sides[from_opener ? 1 : 0], packet.tcp))
+    return false;
+  flows_.touch(&flow);
+  pass(verdict, FlowKind::established, flow.rule);
+  return true;
+}
+
 void FlowStage::judge(Work& work, Verdict& verdict) noexcept {
   Flow* flow = flows_.find(work.packet.key, work.hash, work.cell);
+  if (flow != nullptr && take_data(*flow, work.packet, verdict)) return;
   if (flow != nullptr && !(flow->flags & kFlowEnded) && !review_.may_go_on(*flow, work.lb.policy)) {
     end_by_change(flow, work);
     return drop(verdict, DropReason::revoked);
@@ -152,13 +167,6 @@ bool FlowStage::advance_echo(Flow& flow, const Work& work, Verdict& verdict) noe
 bool FlowStage::advance_tcp(Flow& flow, const Work& work, Verdict& verdict) noexcept {
   const Packet& packet = work.packet;
   const bool from_opener = packet.direction == opener_of(flow);
-  constexpr std::uint8_t kSettled = kFlowReplied | kFlowEnded;
-  if ((flow.flags & kSettled) == kFlowReplied && snapshot_->settings.tracking == Tracking::strict &&
-      tcp_take_data(static_cast<TcpState>(flow.state), flow.sides[from_opener ? 0 : 1],
-                    flow.sides[from_opener ? 1 : 0], packet.tcp)) {
-    pass_on(flow, work, verdict);
-    return true;
-  }
   if (flow.flags & kFlowEnded) {
     if (is_tcp_open(packet.tcp.flags)) return false;
     flows_.touch(&flow);

@@ -56,6 +56,7 @@ class FlowStage {
  private:
   [[nodiscard]] bool allows(const Work& work) const noexcept;
   [[nodiscard]] bool has_bad_checksum(const Packet& packet) const noexcept;
+  [[nodiscard]] bool take_data(Flow& flow, const Packet& packet, Verdict& verdict) noexcept;
   void end_by_change(Flow* flow, const Work& work) noexcept;
   // Each of these: false: the packet is no part of the flow as it stands, but may open a new one.
   [[nodiscard]] bool advance(Flow& flow, const Work& work, Verdict& verdict) noexcept;
@@ -73,6 +74,7 @@ class FlowStage {
   bool started_ = false;
   std::uint32_t adopt_until_s_ = 0;
   bool is_adopting_ = false;
+  bool is_strict_ = true;
   std::uint64_t opened_ = 0;
   std::uint64_t adopted_ = 0;
   std::uint64_t pressed_ = 0;

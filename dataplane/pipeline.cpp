@@ -62,6 +62,7 @@ void Pipeline::judge(const Snapshot* snapshot, const Ingress& ingress,
 
 void Pipeline::find_load_balancers(std::span<Work> works) noexcept {
   const bool strict = snapshot_->settings.tracking == Tracking::strict;
+  const Work* last = nullptr;  // a burst is often for one LB
   for (Work& work : works) {
     const Packet& packet = work.packet;
     work.lb = {};
@@ -69,7 +70,10 @@ void Pipeline::find_load_balancers(std::span<Work> works) noexcept {
     work.cell = FlowTable::kNoCell;
     work.rules = Work::Rules::unasked;
     if (packet.kind == PacketKind::dropped || packet.kind == PacketKind::neighbour) continue;
-    work.lb = snapshot_->table->find_lb(packet.zone, packet.local);
+    const bool same =
+        last != nullptr && last->packet.local == packet.local && last->packet.zone == packet.zone;
+    work.lb = same ? last->lb : snapshot_->table->find_lb(packet.zone, packet.local);
+    last = &work;
     if (!has_lb(work) || !has_flow_key(packet)) continue;
     work.needs_flow = true;
     if (!strict && passes_by_rules_alone(packet)) continue;  // most of these will not be looked for
