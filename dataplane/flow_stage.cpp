@@ -53,18 +53,6 @@ rules::PacketKey reversed_key(const Packet& packet, rules::PolicyIndex policy) n
 
 }  // namespace
 
-rules::PacketKey rules_key(const Packet& packet, rules::PolicyIndex policy) noexcept {
-  return {packet.remote, policy, packet.service, packet.protocol, packet.direction};
-}
-
-bool may_open(const Packet& packet) noexcept {
-  return is_tcp(packet) ? is_tcp_open(packet.tcp.flags) : !packet.is_echo_reply;
-}
-
-bool passes_by_rules_alone(const Packet& packet) noexcept {
-  return is_tcp(packet) && (packet.tcp.flags & kEdgeFlags) == 0;
-}
-
 void FlowStage::begin(const Snapshot& snapshot, TimeNs now) noexcept {
   snapshot_ = &snapshot;
   flows_.set_clock(now, snapshot.settings.timeouts);

@@ -115,7 +115,15 @@ void Pipeline::ask_rules(std::span<Work> works, bool only_new) noexcept {
   for (Work& work : works) {
     if (!work.needs_flow || work.packet.kind != PacketKind::transport) continue;
     if (only_new && (work.cell != FlowTable::kNoCell || !may_open(work.packet))) continue;
-    keys[count] = rules_key(work.packet, work.lb.policy);
+    // Field by field, in place: a key copied whole just after it was written would stall.
+    rules::PacketKey& key = keys[count];
+    key.remote.high = work.packet.key.remote_high;
+    key.remote.low = work.packet.key.remote_low;
+    key.remote.family = work.packet.key.family;
+    key.policy = work.lb.policy;
+    key.service = work.packet.service;
+    key.protocol = work.packet.protocol;
+    key.direction = work.packet.direction;
     asking[count++] = &work;
   }
   if (count == 0) return;
