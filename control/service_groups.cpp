@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "control/flows_option.h"
 #include "control/load_balancer.h"
 #include "control/service.h"
 #include "rules/builtin_groups.h"
@@ -33,6 +34,7 @@ std::optional<Problem> name_taken(const State& state, const std::string& name, G
 struct GroupRequest {
   Group group;
   bool is_default = false;
+  dataplane::FlowsOnChange flows;
 };
 
 // The body of a create (id 0) or update; what is wrong in it and a name that is taken, at once.
@@ -42,6 +44,8 @@ Result<GroupRequest> read_group(const State& state, const Json& body, GroupId id
   if (!group) problems = group.error().problems;
   rules::FieldReader fields(body, "", problems);
   const bool is_default = id == 0 && fields.boolean("default").value_or(false);
+  dataplane::FlowsOnChange flows;
+  if (id != 0 && body.is_object()) flows = read_flows(body, problems);
   const bool is_invalid = !problems.empty();
   // A text only: a name of another type is among the problems already.
   const Json given = body.is_object() ? body.value("name", Json()) : Json();
@@ -53,7 +57,7 @@ Result<GroupRequest> read_group(const State& state, const Json& body, GroupId id
         rules::refusal(std::move(problems), is_invalid ? ErrorCode::invalid : ErrorCode::conflict));
   }
   group->id = id;
-  return GroupRequest{std::move(*group), is_default};
+  return GroupRequest{std::move(*group), is_default, flows};
 }
 
 void put(State& state, Group group) {
@@ -100,7 +104,7 @@ Result<Outcome> update_group(const State& state, GroupId id, const Json& body) {
   if (!request) return tl::unexpected(request.error());
   Group& group = request->group;
   group.is_all_traffic_rule = previous->is_all_traffic_rule;
-  Outcome outcome{state, {}};
+  Outcome outcome{state, {}, request->flows};
   rules::keep_identities(&*previous, group, outcome.next.next_rule);
   outcome.answer = {{"id", id}, {"name", group.name}};
   put(outcome.next, std::move(group));
