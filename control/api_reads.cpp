@@ -64,7 +64,10 @@ Json counts_json(const dataplane::Counts& counts) {
           {"flows_opened", counts.flows_opened},
           {"flows_live", counts.flows_live},
           {"flows_embryonic", counts.flows_embryonic},
-          {"flows_replaced", counts.flows_replaced}};
+          {"flows_replaced", counts.flows_replaced},
+          {"fragments_held", counts.fragments_held},
+          {"datagrams_tracked", counts.datagrams_tracked},
+          {"datagrams_replaced", counts.datagrams_replaced}};
 }
 
 }  // namespace

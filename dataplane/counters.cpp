@@ -18,6 +18,9 @@ Counts& Counts::operator+=(const Counts& other) {
   flows_live += other.flows_live;
   flows_embryonic += other.flows_embryonic;
   flows_replaced += other.flows_replaced;
+  fragments_held += other.fragments_held;
+  datagrams_tracked += other.datagrams_tracked;
+  datagrams_replaced += other.datagrams_replaced;
   return *this;
 }
 

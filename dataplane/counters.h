@@ -23,6 +23,10 @@ struct Counts {
   std::uint64_t flows_embryonic = 0;  // gauge: no reply seen yet
   std::uint64_t flows_replaced = 0;   // embryonic flows that gave way to newer ones
 
+  std::uint64_t fragments_held = 0;      // gauge: frames that wait for their first fragment
+  std::uint64_t datagrams_tracked = 0;   // gauge: datagrams in fragments
+  std::uint64_t datagrams_replaced = 0;  // that gave way to others before they were whole
+
   // One packet disposed of.
   void add(DropReason reason, std::uint32_t size_bytes) noexcept {
     ++received;

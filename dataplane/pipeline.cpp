@@ -50,15 +50,19 @@ bool may_open(const Packet& packet) noexcept {
 void Pipeline::judge(const Snapshot* snapshot, const Ingress& ingress,
                      std::span<const Frame> frames, TimeNs now,
                      std::span<Verdict> verdicts) noexcept {
+  static_assert(kBurstMax <= FragmentTracker::kBurstMax);
   if (snapshot == nullptr) {
     for (Verdict& verdict : verdicts) verdict = {.reason = DropReason::no_table, .rule = {}};
     return;
   }
   snapshot_ = snapshot;
   now_ = now;
+  fragments_.pass_time(now);
   std::array<Work, kBurstMax> works;
-  for (std::size_t i = 0; i < frames.size(); ++i)
+  for (std::size_t i = 0; i < frames.size(); ++i) {
     works[i].packet = parse(frames[i], ingress, snapshot->settings);
+    works[i].frame = &frames[i];
+  }
   for (std::size_t i = 0; i < frames.size(); ++i) {
     Work& work = works[i];
     if (work.packet.kind == PacketKind::dropped || work.packet.kind == PacketKind::neighbour)
@@ -82,7 +86,8 @@ void Pipeline::judge_one(Work& work, Verdict& verdict) noexcept {
   const bool outbound = packet.direction == rules::Direction::outbound;
   switch (packet.kind) {
     case PacketKind::dropped:
-      return drop(verdict, packet.reason);
+      drop(verdict, packet.reason);
+      return packet.fragment.is_first() ? note_dropped_first(packet, verdict) : void();
     case PacketKind::neighbour:
       return;
     case PacketKind::arp:
@@ -95,6 +100,12 @@ void Pipeline::judge_one(Work& work, Verdict& verdict) noexcept {
     if (snapshot_->settings.pass_unknown_addresses) return;
     return drop(verdict, outbound ? DropReason::spoofed : DropReason::no_load_balancer);
   }
+  return packet.fragment.is_one ? judge_fragment(work, verdict) : judge_by_kind(work, verdict);
+}
+
+// A whole packet, or the first fragment of one.
+void Pipeline::judge_by_kind(Work& work, Verdict& verdict) noexcept {
+  const Packet& packet = work.packet;
   switch (packet.kind) {
     case PacketKind::fragment:
       return drop(verdict, packet.reason);
@@ -196,6 +207,9 @@ void Pipeline::report(Counts& counts) const noexcept {
   counts.flows_live = flows_.live();
   counts.flows_embryonic = flows_.embryonic();
   counts.flows_replaced = flows_.replaced();
+  counts.fragments_held = fragments_.held();
+  counts.datagrams_tracked = fragments_.tracked();
+  counts.datagrams_replaced = fragments_.replaced();
 }
 
 }  // namespace sluice::dataplane

@@ -85,7 +85,10 @@ struct Verdict {
   rules::LbId lb = 0;   // 0: none found, or not looked for
   rules::RuleRef rule;  // the rule that allowed it; {0, 0} where none was needed
   std::uint64_t generation = 0;
-  [[nodiscard]] bool passes() const { return reason == DropReason::none; }
+  // Neither passed nor dropped yet: a fragment that waits for its first. The pipeline hands the
+  // frame back with its verdict.
+  bool is_held = false;
+  [[nodiscard]] bool passes() const { return reason == DropReason::none && !is_held; }
 };
 
 }  // namespace sluice::dataplane
