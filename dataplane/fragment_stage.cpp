@@ -40,8 +40,13 @@ void Pipeline::judge_fragment(Work& work, Verdict& verdict) noexcept {
 // Also one that comes again: its header may be another, so it is judged again, and on its own.
 void Pipeline::judge_first(Work& work, Datagram* datagram, Verdict& verdict) noexcept {
   judge_by_kind(work, verdict);
-  if (datagram == nullptr || datagram->state == DatagramState::waiting)
-    return fragments_.settle(datagram, work.packet, verdict);
+  if (datagram == nullptr || datagram->state == DatagramState::waiting) {
+    const Flow* flow =
+        verdict.flow == FlowKind::established
+            ? flows_.find(work.packet.key, work.hash, now_, snapshot_->settings.timeouts)
+            : nullptr;
+    return fragments_.settle(datagram, work.packet, verdict, flow != nullptr && flow->replied);
+  }
   fragments_.note_progress(*datagram);
 }
 

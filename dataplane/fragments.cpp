@@ -66,19 +66,27 @@ std::uint8_t FragmentTracker::pair_of(DatagramKey key) const noexcept {
 // ---- Time ----
 
 void FragmentTracker::pass_time(TimeNs now) noexcept {
-  const auto now_ms = static_cast<std::uint32_t>(now / 1'000'000);
-  if (now_ms == now_ms_) return;
-  now_ms_ = now_ms;
-  while (oldest_ != kNone && now_ms_ - bucket_of(oldest_).born_ms[oldest_ % kPlaces] >= kHoldMs)
+  // Ages are kept in 32 bits of microseconds, which wrap after 71 minutes: each bucket is looked
+  // at once a minute, and a pause ends whatever is there.
+  constexpr TimeNs kRound = 60'000'000'000;
+  const TimeNs elapsed = now - now_;
+  if (now < now_ + 1000) return;
+  now_ = now;
+  now_us_ = static_cast<std::uint32_t>(now / 1000);
+  const bool was_pause = elapsed >= kLifetimeUs * TimeNs{1000};
+  while (oldest_ != kNone &&
+         (was_pause || now_us_ - bucket_of(oldest_).born_us[oldest_ % kPlaces] >= kHoldUs))
     erase(oldest_);
-  // The clock wraps after 49 days; no entry may still lie there by then.
-  expire_bucket(expire_at_);
-  expire_at_ = (expire_at_ + 1) & bucket_mask_;
+  const std::size_t buckets = bucket_mask_ + 1;
+  for (std::size_t n = was_pause ? buckets : elapsed * buckets / kRound + 1; n > 0; --n) {
+    expire(expire_at_, was_pause);
+    expire_at_ = (expire_at_ + 1) & bucket_mask_;
+  }
 }
 
-void FragmentTracker::expire_bucket(std::size_t bucket) noexcept {
+void FragmentTracker::expire(std::size_t bucket, bool all) noexcept {
   for (std::size_t place = 0; place < kPlaces; ++place)
-    if (buckets_[bucket].tags[place] != 0 && is_over(buckets_[bucket], place))
+    if (buckets_[bucket].tags[place] != 0 && (all || is_over(buckets_[bucket], place)))
       erase(static_cast<std::uint32_t>(bucket * kPlaces + place));
 }
 
@@ -99,22 +107,35 @@ Datagram* FragmentTracker::find(const DatagramKey& key) noexcept {
   return nullptr;
 }
 
+int FragmentTracker::price_of(const Bucket& bucket, std::size_t place, std::uint8_t pair,
+                              Rank rank) const noexcept {
+  const Rank there = bucket.ranks[place];
+  if (bucket.tags[place] == 0 || is_over(bucket, place)) return 0;
+  if (there == Rank::over) return 1;
+  if (rank == Rank::over || (there == Rank::live && rank != Rank::live)) return kPlaceTaken;
+  if (there == Rank::fresh && rank == Rank::waiting) {
+    const auto waiting = std::count(bucket.ranks.begin(), bucket.ranks.end(), Rank::waiting);
+    if (static_cast<std::size_t>(waiting) >= kWaitingPlaces) return kPlaceTaken;
+  }
+  if (bucket.pairs[place] == pair) return 2;
+  return there == Rank::live ? 4 : 3;
+}
+
 std::size_t FragmentTracker::place_for(const Bucket& bucket, std::uint8_t pair,
                                        Rank rank) const noexcept {
-  // Lower gives way sooner; among equals the older.
-  const auto worth = [&](std::size_t place) {
-    if (bucket.tags[place] == 0 || is_over(bucket, place)) return 0;
-    if (bucket.ranks[place] == Rank::over) return 1;
-    if (bucket.ranks[place] > rank) return 100;
-    return bucket.pairs[place] == pair ? 2 : 2 + static_cast<int>(bucket.ranks[place]);
-  };
-  std::size_t best = 0;
-  for (std::size_t place = 1; place < kPlaces; ++place) {
-    const int difference = worth(place) - worth(best);
-    const bool is_older = now_ms_ - bucket.born_ms[place] > now_ms_ - bucket.born_ms[best];
-    if (difference < 0 || (difference == 0 && is_older)) best = place;
+  std::size_t best = kPlaces;
+  int best_price = kPlaceTaken;
+  std::uint32_t best_age = 0;
+  for (std::size_t place = 0; place < kPlaces; ++place) {
+    const int price = price_of(bucket, place, pair, rank);
+    const std::uint32_t age = now_us_ - bucket.born_us[place];
+    if (price > best_price || (price == best_price && age <= best_age)) continue;
+    if (price == kPlaceTaken) continue;
+    best = place;
+    best_price = price;
+    best_age = age;
   }
-  return worth(best) == 100 ? kPlaces : best;
+  return best;
 }
 
 Datagram* FragmentTracker::enter(const DatagramKey& key, Rank rank) noexcept {
@@ -130,7 +151,7 @@ Datagram* FragmentTracker::enter(const DatagramKey& key, Rank rank) noexcept {
     erase(index);
   }
   bucket.tags[place] = tag_of(key_hash);
-  bucket.born_ms[place] = now_ms_;
+  bucket.born_us[place] = now_us_;
   bucket.pairs[place] = pair;
   bucket.ranks[place] = rank;
   ++tracked_;
@@ -198,11 +219,9 @@ void FragmentTracker::note_progress(Datagram& datagram) noexcept {
   if (is_whole && datagram.state == DatagramState::passing) set_rank(datagram, Rank::over);
 }
 
-void FragmentTracker::settle(Datagram* datagram, const Packet& first,
-                             const Verdict& verdict) noexcept {
-  const Rank rank = !verdict.passes()                       ? Rank::over
-                    : verdict.flow == FlowKind::established ? Rank::established
-                                                            : Rank::fresh;
+void FragmentTracker::settle(Datagram* datagram, const Packet& first, const Verdict& verdict,
+                             bool is_of_live_flow) noexcept {
+  const Rank rank = !verdict.passes() ? Rank::over : is_of_live_flow ? Rank::live : Rank::fresh;
   if (datagram == nullptr) {
     datagram = enter(datagram_key_of(first), rank);
     if (datagram == nullptr) return;  // later ones are orphans

@@ -4,8 +4,8 @@
 // the verdict of the datagram's first fragment. Nothing is merged, nothing rewritten.
 //
 // Owner:  one worker; no locks.
-// Limits: datagrams_max datagrams of at most kPartsMax pieces, kLifetimeMs each; kHeldFramesMax
-//         frames that wait for their first fragment, kHeldPerDatagram of one datagram, kHoldMs
+// Limits: datagrams_max datagrams of at most kPartsMax pieces, kLifetimeUs each; kHeldFramesMax
+//         frames that wait for their first fragment, kHeldPerDatagram of one datagram, kHoldUs
 //         each. All memory taken at start.
 // Cost:   one cache line and the datagram's entry for a fragment; nothing for other packets.
 #pragma once
@@ -93,17 +93,18 @@ struct alignas(64) Datagram {
 
 // How it works. A bucket is one line of 8 places: tag, age and rank of a datagram, whose entry has
 // a fixed place beside it. Under pressure the rank decides who gives way in the bucket (the hash is
-// keyed, so nobody chooses his neighbours): finished and dropped datagrams first, then those of the
-// newcomer's own address pair, then waiting ones, fresh ones, and those of live flows, oldest
-// first; never one that ranks above the newcomer. So fragments without a first, or that the rules
-// deny, can push out nothing that passes, and a pair that floods pushes out itself.
+// keyed, so nobody chooses his neighbours): finished and dropped datagrams first; then the oldest
+// of the newcomer's own address pair, so that a pair that floods pushes out itself; then the oldest
+// of those that wait or are fresh; and for a datagram of a live flow (both directions seen) the
+// oldest of its kind. Dropped datagrams push out dropped ones only, and waiting ones never take
+// more than half a bucket from those that pass.
 //
 // Frames without a first are held in one queue of datagrams by age. When it is full the oldest
 // datagram leaves, not the newcomer: who is merely reordered waits for microseconds.
 class FragmentTracker {
  public:
-  static constexpr std::uint32_t kLifetimeMs = 2000;
-  static constexpr std::uint32_t kHoldMs = 200;
+  static constexpr std::uint32_t kLifetimeUs = 2'000'000;
+  static constexpr std::uint32_t kHoldUs = 200'000;
   static constexpr std::uint32_t kHeldFramesMax = 1024;
   static constexpr std::uint16_t kHeldPerDatagram = 64;
   static constexpr std::uint32_t kDatagramsMax = 1u << 20;
@@ -123,7 +124,9 @@ class FragmentTracker {
   [[nodiscard]] static Fit add(Datagram& datagram, const Fragment& fragment) noexcept;
   // The verdict for the whole datagram, given by `first` (or by a fragment that was invalid).
   // `datagram` may be null: it is entered, if there is room. Held frames are released with it.
-  void settle(Datagram* datagram, const Packet& first, const Verdict& verdict) noexcept;
+  // `is_of_live_flow`: a flow that has seen both directions.
+  void settle(Datagram* datagram, const Packet& first, const Verdict& verdict,
+              bool is_of_live_flow = false) noexcept;
   // As the pieces go by, a finished datagram no longer counts as one in progress.
   void note_progress(Datagram& datagram) noexcept;
   // Keeps a frame whose first fragment is not there yet. False: no room (fragment_orphan).
@@ -143,12 +146,12 @@ class FragmentTracker {
  private:
   static constexpr std::size_t kPlaces = 8;
   static constexpr std::uint32_t kNone = 0xffffffff;
+  static constexpr std::size_t kWaitingPlaces = 4;  // of a bucket, if others want the rest
 
-  // Who gives way to whom. A newcomer takes the place of equals and of those below.
-  enum class Rank : std::uint8_t { free, over, waiting, fresh, established };
+  enum class Rank : std::uint8_t { free, over, waiting, fresh, live };
 
   struct alignas(64) Bucket {
-    std::array<std::uint32_t, kPlaces> born_ms;
+    std::array<std::uint32_t, kPlaces> born_us;
     std::array<std::uint16_t, kPlaces> tags;
     std::array<std::uint8_t, kPlaces> pairs;  // a keyed byte of the two addresses
     std::array<Rank, kPlaces> ranks;
@@ -170,16 +173,20 @@ class FragmentTracker {
     return buckets_[index / kPlaces];
   }
   [[nodiscard]] bool is_over(const Bucket& bucket, std::size_t place) const noexcept {
-    return now_ms_ - bucket.born_ms[place] >= kLifetimeMs;
+    return now_us_ - bucket.born_us[place] >= kLifetimeUs;
   }
 
   // A new entry with the key. Null: all places of its bucket rank above it.
   [[nodiscard]] Datagram* enter(const DatagramKey& key, Rank rank) noexcept;
   [[nodiscard]] std::size_t place_for(const Bucket& bucket, std::uint8_t pair,
                                       Rank rank) const noexcept;
+  // How dear a place is to a newcomer; kPlaceTaken: not to be had.
+  [[nodiscard]] int price_of(const Bucket& bucket, std::size_t place, std::uint8_t pair,
+                             Rank rank) const noexcept;
+  static constexpr int kPlaceTaken = 9;
   void erase(std::uint32_t index) noexcept;
   void set_rank(const Datagram& datagram, Rank rank) noexcept;
-  void expire_bucket(std::size_t bucket) noexcept;
+  void expire(std::size_t bucket, bool all) noexcept;  // what is over
 
   void join_waiting(Datagram& datagram) noexcept;
   void leave_waiting(Datagram& datagram) noexcept;
@@ -197,7 +204,8 @@ class FragmentTracker {
   std::uint32_t oldest_ = kNone;  // waiting datagrams by age
   std::uint32_t youngest_ = kNone;
   std::uint32_t held_ = 0;
-  std::uint32_t now_ms_ = 0;
+  TimeNs now_ = 0;
+  std::uint32_t now_us_ = 0;
   std::size_t expire_at_ = 0;
   std::uint64_t tracked_ = 0;
   std::uint64_t replaced_ = 0;
