@@ -17,10 +17,15 @@ Counts& Counts::operator+=(const Counts& other) {
   flows_opened += other.flows_opened;
   flows_live += other.flows_live;
   flows_embryonic += other.flows_embryonic;
+  flows_adopted += other.flows_adopted;
   flows_replaced += other.flows_replaced;
   fragments_held += other.fragments_held;
   datagrams_tracked += other.datagrams_tracked;
   datagrams_replaced += other.datagrams_replaced;
+  flows_replaced_by_share += other.flows_replaced_by_share;
+  flows_pressed += other.flows_pressed;
+  cells_free += other.cells_free;
+  cells_max += other.cells_max;
   return *this;
 }
 

@@ -19,9 +19,14 @@ struct Counts {
   std::array<std::uint64_t, kDropReasons> dropped{};  // [none] stays 0
   std::uint64_t bytes_passed = 0;
   std::uint64_t flows_opened = 0;
-  std::uint64_t flows_live = 0;       // gauge
-  std::uint64_t flows_embryonic = 0;  // gauge: no reply seen yet
-  std::uint64_t flows_replaced = 0;   // embryonic flows that gave way to newer ones
+  std::uint64_t flows_live = 0;               // gauge
+  std::uint64_t flows_embryonic = 0;          // gauge: no reply seen yet
+  std::uint64_t flows_adopted = 0;            // met in their middle after a start
+  std::uint64_t flows_replaced = 0;           // embryonic flows that gave way to newer ones
+  std::uint64_t flows_replaced_by_share = 0;  // the same, to flows of their own remote host
+  std::uint64_t flows_pressed = 0;            // opened while less than a quarter was free
+  std::uint64_t cells_free = 0;               // gauge: room for so many IPv4 flows
+  std::uint64_t cells_max = 0;                // gauge
 
   std::uint64_t fragments_held = 0;      // gauge: frames that wait for their first fragment
   std::uint64_t datagrams_tracked = 0;   // gauge: datagrams in fragments

@@ -3,7 +3,9 @@
 // The identity of a connection, oriented by side, so that both directions build the same bytes.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "rules/address.h"
 
@@ -22,8 +24,20 @@ struct FlowKey {
   rules::Family family = rules::Family::ipv4;
 
   bool operator==(const FlowKey&) const = default;
+
+  // Both IPv4 addresses in one word.
+  [[nodiscard]] std::uint64_t ipv4_addresses() const noexcept {
+    return (local_low << 32) | static_cast<std::uint32_t>(remote_low);
+  }
+  // Ports, zone, protocol and family in one word.
+  [[nodiscard]] std::uint64_t identity() const noexcept {
+    std::uint64_t word = 0;
+    std::memcpy(&word, &local_port, sizeof(word));
+    return word;
+  }
+  void set_identity(std::uint64_t word) noexcept { std::memcpy(&local_port, &word, sizeof(word)); }
 };
-static_assert(sizeof(FlowKey) == 40);
+static_assert(sizeof(FlowKey) == 40 && offsetof(FlowKey, local_port) == 32);
 
 // The secret of the node's hashes, drawn at start (RFC 6056 §3.3.3 tells why such hashes are
 // keyed).
@@ -32,7 +46,14 @@ struct HashSecret {
   std::uint64_t k1 = 0;
 };
 
-// Keyed: an attacker who does not know the secret cannot choose keys that collide.
+// Keyed: an attacker who does not know the secret cannot choose keys that collide. AES rounds
+// where the CPU has them, SipHash elsewhere: the value means something within one process only.
 [[nodiscard]] std::uint64_t hash_of(const FlowKey& key, const HashSecret& secret) noexcept;
+
+// The two behind hash_of, for tests and benchmarks.
+[[nodiscard]] std::uint64_t siphash_of(const FlowKey& key, const HashSecret& secret) noexcept;
+[[nodiscard]] bool has_aes_hash() noexcept;
+// Undefined without has_aes_hash().
+[[nodiscard]] std::uint64_t aes_hash_of(const FlowKey& key, const HashSecret& secret) noexcept;
 
 }  // namespace sluice::dataplane

@@ -41,11 +41,8 @@ void Pipeline::judge_fragment(Work& work, Verdict& verdict) noexcept {
 void Pipeline::judge_first(Work& work, Datagram* datagram, Verdict& verdict) noexcept {
   judge_by_kind(work, verdict);
   if (datagram == nullptr || datagram->state == DatagramState::waiting) {
-    const Flow* flow =
-        verdict.flow == FlowKind::established
-            ? flows_.find(work.packet.key, work.hash, now_, snapshot_->settings.timeouts)
-            : nullptr;
-    return fragments_.settle(datagram, work.packet, verdict, flow != nullptr && flow->replied);
+    const bool is_live = verdict.flow == FlowKind::established && stage_.is_replied(work);
+    return fragments_.settle(datagram, work.packet, verdict, is_live);
   }
   fragments_.note_progress(*datagram);
 }
@@ -66,12 +63,11 @@ void Pipeline::judge_later(const Work& work, Datagram& datagram, Verdict& verdic
 // A newer table came between the first fragment and this one: what passed by a flow goes on while
 // the flow does; what passed by a rule alone, while a rule allows it.
 bool Pipeline::is_still_allowed(const Work& work, const Datagram& datagram) noexcept {
-  Work first = work;
-  first.packet.key = datagram.flow;
   if (datagram.verdict.flow != FlowKind::none) {
+    Work first = work;
+    first.packet.key = datagram.flow;
     first.hash = flows_.hash(datagram.flow);
-    Verdict ignored;
-    return find_flow(first, ignored) != nullptr;
+    return stage_.goes_on(first);
   }
   const rules::PacketKey key{work.packet.remote, work.lb.policy, datagram.service,
                              datagram.protocol, work.packet.direction};

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "dataplane/tcp_state.h"
+#include "dataplane/checksum.h"
 #include "rules/model.h"
 
 namespace sluice::dataplane {
@@ -113,6 +113,23 @@ bool are_tcp_flags_sane(std::uint8_t flags) noexcept {
   return !((flags & kTcpFin) && !(flags & kTcpAck));
 }
 
+// The window scale that a SYN offers (RFC 7323 §2.2). Options that make no sense offer none.
+std::uint8_t scale_of(const Bytes& options) noexcept {
+  for (std::size_t at = 0; at + 1 < options.size;) {
+    const std::uint8_t kind = options.u8(at);
+    if (kind == 0) break;
+    if (kind == 1) {
+      ++at;
+      continue;
+    }
+    const std::size_t length = options.u8(at + 1);
+    if (length < 2 || length > options.size - at) break;
+    if (kind == 3 && length == 3) return std::min(options.u8(at + 2), kScaleMax);
+    at += length;
+  }
+  return kNoScale;
+}
+
 Packet& parse_tcp(Packet& packet, const IpHeader& ip) noexcept {
   const Bytes& tcp = ip.payload;
   if (tcp.size < 20) return cut_short(packet);
@@ -120,8 +137,11 @@ Packet& parse_tcp(Packet& packet, const IpHeader& ip) noexcept {
   if (header < 20) return drop(packet, DropReason::malformed);
   if (tcp.size < header) return cut_short(packet);
   if (tcp.u16(0) == 0 || tcp.u16(2) == 0) return drop(packet, DropReason::malformed);
-  packet.tcp_flags = tcp.u8(13);
-  if (!are_tcp_flags_sane(packet.tcp_flags)) return drop(packet, DropReason::tcp_flags);
+  const std::uint8_t flags = tcp.u8(13);
+  if (!are_tcp_flags_sane(flags)) return drop(packet, DropReason::tcp_flags);
+  packet.tcp = {tcp.u32(4),  tcp.u32(8), static_cast<std::uint32_t>(tcp.size - header),
+                tcp.u16(14), flags,      kNoScale};
+  if ((flags & kTcpSyn) && header > 20) packet.tcp.scale = scale_of({tcp.at + 20, header - 20});
   packet.kind = PacketKind::transport;
   packet.service = tcp.u16(2);
   set_key(packet, tcp.u16(0), tcp.u16(2));
@@ -135,6 +155,7 @@ Packet& parse_udp(Packet& packet, const IpHeader& ip) noexcept {
   if (length < 8 || (!packet.fragment.is_one && length > udp.size))
     return drop(packet, DropReason::malformed);
   if (udp.u16(2) == 0) return drop(packet, DropReason::malformed);
+  if (packet.transport != nullptr) packet.transport_size = length;
   packet.kind = PacketKind::transport;
   packet.service = udp.u16(2);
   set_key(packet, udp.u16(0), udp.u16(2));
@@ -271,6 +292,10 @@ Packet& parse_transport(Packet& packet, const IpHeader& ip) noexcept {
   // Whatever the bytes of a later fragment are, they are data.
   if (packet.fragment.offset_bytes != 0)
     return leave_to_tracker(packet, DropReason::fragment_orphan);
+  if (!packet.fragment.is_one) {
+    packet.transport = ip.payload.at;
+    packet.transport_size = static_cast<std::uint32_t>(ip.payload.size);
+  }
   switch (ip.protocol) {
     case rules::kProtocolTcp:
       return parse_tcp(packet, ip);
@@ -288,21 +313,13 @@ Packet& parse_transport(Packet& packet, const IpHeader& ip) noexcept {
   }
 }
 
-bool is_ipv4_checksum_right(const Bytes& header, std::size_t size) noexcept {
-  std::uint32_t sum = 0;
-  for (std::size_t i = 0; i < size; i += 2) sum += header.u16(i);
-  sum = (sum & 0xffff) + (sum >> 16);
-  sum = (sum & 0xffff) + (sum >> 16);
-  return sum == 0xffff;
-}
-
 Packet& parse_ipv4(Packet& packet, const Bytes& bytes, const Settings& settings) noexcept {
   if (bytes.size < 20 || (bytes.u8(0) >> 4) != 4) return drop(packet, DropReason::malformed);
   const std::size_t header = std::size_t{bytes.u8(0)} % 16 * 4;
   const std::size_t total = bytes.u16(2);
   if (header < 20 || total < header || total > bytes.size)
     return drop(packet, DropReason::malformed);
-  if (!is_ipv4_checksum_right(bytes, header)) return drop(packet, DropReason::bad_checksum);
+  if (!is_ipv4_checksum_right(bytes.at, header)) return drop(packet, DropReason::bad_checksum);
   IpHeader ip;
   ip.source = Address::ipv4(bytes.u32(12));
   ip.destination = Address::ipv4(bytes.u32(16));
@@ -385,6 +402,12 @@ Packet& parse_arp(Packet& packet, const Bytes& arp) noexcept {
 }
 
 }  // namespace
+
+bool is_checksum_right(const Packet& packet) noexcept {
+  return packet.transport == nullptr ||
+         is_transport_checksum_right(packet.local, packet.remote, packet.protocol, packet.transport,
+                                     packet.transport_size);
+}
 
 Packet parse(const Frame& frame, const Ingress& ingress, const Settings& settings) noexcept {
   Packet packet;

@@ -1,58 +1,219 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/tcp_state.h"
 
+#include <algorithm>
+
 namespace sluice::dataplane {
 namespace {
 
+using enum TcpState;
+
+// A number that neither side can have sent yet may be acknowledged in an adopted connection.
+constexpr std::uint32_t kUnseen = 1u << 24;
+// Old acknowledgements are late, not forged, up to here (RFC 5961 §5: the largest window).
+constexpr std::uint32_t kOldAck = 1u << 16;
+
+// a is at or after b, in numbers that wrap.
+bool reaches(std::uint32_t a, std::uint32_t b) {
+  return static_cast<std::int32_t>(a - b) >= 0;
+}
+std::uint32_t later(std::uint32_t a, std::uint32_t b) {
+  return reaches(a, b) ? a : b;
+}
+
 bool is_closing(TcpState state) {
-  return state == TcpState::fin_opener || state == TcpState::fin_other ||
-         state == TcpState::closing || state == TcpState::reset;
+  return state >= fin_opener;
+}
+
+// SYN and FIN count as one number each (RFC 9293 §3.4).
+std::uint32_t end_of(const TcpSegment& segment) {
+  return segment.seq + segment.length + ((segment.flags & kTcpSyn) ? 1 : 0) +
+         ((segment.flags & kTcpFin) ? 1 : 0);
+}
+
+// Where the handshake came to no end, no scale was agreed on.
+std::uint32_t window_of(const TcpSide& side) {
+  const unsigned shift = side.scale == kNoScale ? 0 : side.scale;
+  return std::max<std::uint32_t>(std::uint32_t{side.window} << shift, 1);
+}
+
+TcpSide side_of_syn(const TcpSegment& syn) {
+  return {end_of(syn), syn.seq, syn.window,
+          syn.scale == kNoScale ? kNoScale : std::min(syn.scale, kScaleMax), 0};
+}
+
+// Scaling holds if both SYNs offered it; the windows of the SYNs themselves are not scaled.
+void agree_on_scale(TcpSide& a, TcpSide& b) {
+  const bool both = a.scale != kNoScale && b.scale != kNoScale;
+  for (TcpSide* side : {&a, &b}) {
+    side->scale = both ? side->scale : 0;
+    const std::uint32_t unit = 1u << side->scale;
+    side->window = static_cast<std::uint16_t>((side->window + unit - 1) >> side->scale);
+  }
 }
 
 TcpState with_fin(TcpState state, bool from_opener) {
-  const TcpState mine = from_opener ? TcpState::fin_opener : TcpState::fin_other;
-  const TcpState theirs = from_opener ? TcpState::fin_other : TcpState::fin_opener;
-  if (state == theirs) return TcpState::closing;
-  return state == TcpState::closing ? TcpState::closing : mine;
+  const TcpState mine = from_opener ? fin_opener : fin_other;
+  const TcpState theirs = from_opener ? fin_other : fin_opener;
+  if (state == established || state == mine) return mine;
+  return state == theirs || state == closing ? closing : state;
 }
+
+// Could `sender` have sent this, given what `receiver` offered and both have said?
+bool is_in_window(const TcpSide& sender, const TcpSide& receiver, const TcpSegment& segment) {
+  const std::uint32_t window = window_of(receiver);
+  const std::uint32_t end = end_of(segment);
+  // One beyond: a probe of a closed window, or the FIN after a full one.
+  if (!reaches(sender.acked + window + 1, end)) return false;
+  if (!reaches(end, sender.acked - window)) return false;
+  if (!(segment.flags & kTcpAck)) return true;
+  return reaches(receiver.end, segment.ack) &&
+         reaches(segment.ack, receiver.acked - window_of(sender) - kOldAck);
+}
+
+bool is_reset_in_window(const TcpSide& sender, const TcpSide& receiver, const TcpSegment& segment) {
+  return reaches(segment.seq, sender.acked) &&
+         reaches(sender.acked + window_of(receiver), segment.seq);
+}
+
+// One packet on its way through the machine.
+struct Stepper {
+  TcpConnection connection;
+  const TcpSegment& segment;
+  bool from_opener;
+  TcpSide& sender;
+  TcpSide& receiver;
+
+  Stepper(const TcpConnection& before, bool is_from_opener, const TcpSegment& of)
+      : connection(before),
+        segment(of),
+        from_opener(is_from_opener),
+        sender(connection.sides[is_from_opener ? 0 : 1]),
+        receiver(connection.sides[is_from_opener ? 1 : 0]) {}
+
+  // Takes over what a packet in the window tells.
+  TcpAction accept(TcpState next) {
+    sender.end = later(sender.end, end_of(segment));
+    sender.window = std::max(sender.window, segment.window);
+    if (segment.flags & kTcpAck) receiver.acked = later(receiver.acked, segment.ack);
+    connection.state = next;
+    return TcpAction::pass;
+  }
+
+  TcpAction on_syn() {
+    const TcpState state = connection.state;
+    if (is_closing(state)) return TcpAction::reopen;
+    const bool repeated = sender.end == end_of(segment);
+    switch (state) {
+      case syn_sent:
+        sender = side_of_syn(segment);  // the latest counts: the client may have begun again
+        connection.state = from_opener ? syn_sent : syn_crossed;
+        return TcpAction::pass;
+      case syn_crossed:
+        return repeated ? TcpAction::pass : TcpAction::drop_window;
+      default:
+        // The opener begins again and does not know it: the other side's challenge ACK will make
+        // it reset the old connection first (RFC 5961 §4). Nobody else may.
+        if (!from_opener) return TcpAction::drop_state;
+        return repeated && state == syn_received ? TcpAction::pass : TcpAction::pass_aside;
+    }
+  }
+
+  TcpAction on_syn_ack() {
+    const bool answers = reaches(receiver.end, segment.ack) && segment.ack != receiver.acked &&
+                         reaches(segment.ack, receiver.acked);
+    switch (connection.state) {
+      case syn_sent:
+        if (from_opener) return TcpAction::drop_state;
+        if (!answers) return TcpAction::drop_window;
+        sender = side_of_syn(segment);
+        agree_on_scale(sender, receiver);
+        receiver.acked = segment.ack;
+        connection.state = syn_received;
+        return TcpAction::pass;
+      case syn_crossed:
+        if (!answers || sender.end != end_of(segment)) return TcpAction::drop_window;
+        if (from_opener) return TcpAction::pass;
+        agree_on_scale(sender, receiver);
+        receiver.acked = segment.ack;
+        connection.state = syn_received;
+        return TcpAction::pass;
+      default:
+        // Again: the opener's ACK was lost. Of the opener itself only after crossing SYNs.
+        if (from_opener && connection.state != syn_received) return TcpAction::drop_state;
+        if (from_opener && segment.ack != receiver.end) return TcpAction::drop_state;
+        return is_in_window(sender, receiver, segment) ? TcpAction::pass_aside
+                                                       : TcpAction::drop_window;
+    }
+  }
+
+  TcpAction on_reset() {
+    // A refusal must acknowledge the SYN it refuses (RFC 9293 §3.10.7.3); it has no window yet.
+    if (connection.state == syn_sent || connection.state == syn_crossed) {
+      const bool right = from_opener ? segment.seq == sender.end
+                                     : (segment.flags & kTcpAck) && segment.ack == receiver.end;
+      if (!right) return TcpAction::drop_window;
+    } else if (!is_reset_in_window(sender, receiver, segment)) {
+      return TcpAction::drop_window;
+    }
+    connection.state = reset;
+    return TcpAction::pass;
+  }
+
+  TcpAction on_handshake(TcpView view) {
+    const bool completes =
+        connection.state == syn_received && (from_opener || view == TcpView::other_side);
+    if (!completes) return TcpAction::drop_state;
+    if (!is_in_window(sender, receiver, segment)) return TcpAction::drop_window;
+    if (from_opener && segment.ack == receiver.acked) return TcpAction::drop_window;
+    return accept((segment.flags & kTcpFin) ? with_fin(established, from_opener) : established);
+  }
+
+  TcpAction on_data() {
+    if (!is_in_window(sender, receiver, segment)) return TcpAction::drop_window;
+    const bool fin = segment.flags & kTcpFin;
+    return accept(fin ? with_fin(connection.state, from_opener) : connection.state);
+  }
+
+  // Fills in what passed unseen.
+  void assume() {
+    if (from_opener) return;
+    sender.acked = later(sender.acked, sender.end);
+    receiver.window = 0xffff;
+    if (segment.flags & kTcpAck) receiver.end = later(receiver.end, segment.ack);
+  }
+
+  TcpAction step(TcpView view) {
+    const bool opening = connection.state < established;
+    if (is_tcp_open(segment.flags)) return on_syn();
+    if (view == TcpView::other_side && connection.state > syn_crossed) assume();
+    if (segment.flags & kTcpRst) return on_reset();
+    if (!(segment.flags & kTcpAck)) return TcpAction::drop_state;
+    if (segment.flags & kTcpSyn) return on_syn_ack();
+    return opening ? on_handshake(view) : on_data();
+  }
+};
 
 }  // namespace
 
-TcpStep tcp_step(TcpState state, bool from_opener, std::uint8_t flags) noexcept {
-  const bool syn = flags & kTcpSyn, ack = flags & kTcpAck;
-  if (is_tcp_open(flags) && is_closing(state)) return {state, TcpAction::reopen};
-  if (flags & kTcpRst) {
-    // The answer to a SYN may refuse it; nothing but that may come from the other side before.
-    return {TcpState::reset, TcpAction::pass};
-  }
-  switch (state) {
-    case TcpState::syn_sent:
-      if (from_opener)
-        return syn && !ack ? TcpStep{state, TcpAction::pass} : TcpStep{state, TcpAction::drop};
-      return syn && ack ? TcpStep{TcpState::syn_received, TcpAction::pass}
-                        : TcpStep{state, TcpAction::drop};
-    case TcpState::syn_received:
-      if (from_opener) {
-        if (syn) return {state, ack ? TcpAction::drop : TcpAction::pass};
-        if (!ack) return {state, TcpAction::drop};
-        const TcpState next = flags & kTcpFin ? TcpState::fin_opener : TcpState::established;
-        return {next, TcpAction::pass};
-      }
-      // The SYN-ACK again; data of the other side before the opener's ACK fits no handshake.
-      return {state, syn && ack ? TcpAction::pass : TcpAction::drop};
-    case TcpState::established:
-    case TcpState::fin_opener:
-    case TcpState::fin_other:
-    case TcpState::closing:
-    case TcpState::reset:
-      // A repeated SYN-ACK means that the opener's ACK was lost; the opener answers it again.
-      if (syn) return {state, ack && !from_opener ? TcpAction::pass : TcpAction::drop};
-      if (!ack) return {state, TcpAction::drop};
-      if (flags & kTcpFin && state != TcpState::reset)
-        return {with_fin(state, from_opener), TcpAction::pass};
-      return {state, TcpAction::pass};
-  }
-  return {state, TcpAction::drop};
+TcpConnection tcp_opened(const TcpSegment& syn) noexcept {
+  return {TcpState::syn_sent, {side_of_syn(syn), TcpSide{}}};
+}
+
+TcpConnection tcp_adopted(const TcpSegment& segment, bool from_opener) noexcept {
+  const TcpSide sender{end_of(segment) + kUnseen, segment.seq, 0xffff, kScaleMax, 0};
+  const TcpSide receiver{segment.ack + kUnseen, segment.ack, 0xffff, kScaleMax, 0};
+  const bool fin = segment.flags & kTcpFin;
+  const TcpState state = fin ? with_fin(established, from_opener) : established;
+  return from_opener ? TcpConnection{state, {sender, receiver}}
+                     : TcpConnection{state, {receiver, sender}};
+}
+
+TcpStep tcp_step(const TcpConnection& connection, bool from_opener, const TcpSegment& segment,
+                 TcpView view) noexcept {
+  Stepper stepper(connection, from_opener, segment);
+  const TcpAction action = stepper.step(view);
+  return {action == TcpAction::pass ? stepper.connection : connection, action};
 }
 
 }  // namespace sluice::dataplane

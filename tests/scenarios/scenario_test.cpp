@@ -39,9 +39,43 @@ Json read_file(const std::string& name) {
   return json ? *json : Json::object();
 }
 
+dataplane::FlowsOnChange flows_of(const Json& step) {
+  const std::string text = step.value("flows", "cut");
+  if (text == "cut") return {};
+  if (text == "keep") return {dataplane::FlowFate::keep, 0};
+  return {dataplane::FlowFate::drain,
+          static_cast<std::uint32_t>(std::stoul(text.substr(text.find(':') + 1)))};
+}
+
+constexpr int kVlan = 7;
+
+// The same scenario on a tagged zone. Null: it speaks of tags or of offsets in the frame itself.
+Json tagged(Json scenario) {
+  const auto tag_node = [](Json& node) {
+    const Json& lbs = node["load_balancers"];
+    node["settings"]["zones"] =
+        Json::array({{{"name", lbs.empty() ? "" : lbs[0].value("zone", "")}, {"vlan", kVlan}}});
+  };
+  if (scenario["node"].value("settings", Json::object()).contains("zones")) return nullptr;
+  tag_node(scenario["node"]);
+  for (Json& step : scenario["steps"]) {
+    if (step.contains("publish")) {
+      tag_node(step["publish"]);
+      continue;
+    }
+    if (step.contains("idle_until_ms")) continue;
+    for (const char* name : {"vlan", "patch", "cut", "ethertype"})
+      if (step.contains(name)) return nullptr;
+    if (step["packet"] == "raw" || step["packet"].get<std::string>().starts_with("arp"))
+      return nullptr;
+    step["vlan"] = kVlan;
+  }
+  return scenario;
+}
+
 class Scenario : public testing::TestWithParam<std::string> {
  protected:
-  void publish(const Json& document) {
+  void publish(const Json& document, const Json& step = Json::object()) {
     auto node = rules::node_from_json(document);
     ASSERT_TRUE(node) << node.error().message;
     node_ = std::move(node->node);
@@ -55,8 +89,10 @@ class Scenario : public testing::TestWithParam<std::string> {
       for (std::size_t i = 0; i < settings->vlans.size(); ++i)
         replay_->set_zone(settings->vlans[i], static_cast<std::uint16_t>(i));
     }
-    replay_->publish(std::make_shared<const dataplane::Snapshot>(
-        dataplane::Snapshot{std::move(*table), settings->plane}));
+    const auto fates = replay_->publish(std::make_shared<const dataplane::Snapshot>(
+        dataplane::Snapshot{std::move(*table), settings->plane, flows_of(step)}));
+    const Json seen{{"cut", fates.cut}, {"kept", fates.kept}, {"draining", fates.draining}};
+    EXPECT_EQ(step.value("fates", seen), seen);
   }
 
   void judge(const Json& step, const std::string& where) {
@@ -64,8 +100,9 @@ class Scenario : public testing::TestWithParam<std::string> {
     input.time_ns = step.value("at_ms", last_ms_) * 1'000'000;
     last_ms_ = input.time_ns / 1'000'000;
     input.side = step.at("from") == "outside" ? dataplane::Side::outside : dataplane::Side::inside;
-    input.bytes = frame_of(step);
+    input.bytes = conversations_.frame_of(step);
     const Verdict verdict = replay_->judge(input);
+    if (verdict.passes()) conversations_.advance();
     held_.push_back(step.value("then", "never held"));
     EXPECT_EQ(text_of(verdict), step.at("expect").get<std::string>())
         << where << ": " << step.dump();
@@ -100,6 +137,28 @@ class Scenario : public testing::TestWithParam<std::string> {
     EXPECT_EQ(counts.received + counts.fragments_held, held_.size()) << where;
   }
 
+  void run(const Json& scenario) {
+    ASSERT_NO_FATAL_FAILURE(publish(scenario.at("node")));
+    std::size_t number = 0;
+    for (const Json& step : scenario.at("steps")) {
+      ++number;
+      const std::string where = GetParam() + " step " + std::to_string(number);
+      if (step.contains("publish")) {
+        ASSERT_NO_FATAL_FAILURE(publish(step["publish"], step));
+      } else if (step.contains("idle_until_ms")) {
+        last_ms_ = step["idle_until_ms"].get<std::uint64_t>();
+        replay_->pass_time(last_ms_ * 1'000'000);
+      } else {
+        judge(step, where);
+      }
+      check_released(step.value("releases", std::size_t{0}), where);
+    }
+    replay_->finish();
+    check_released(scenario.value("held_at_the_end", std::size_t{0}), GetParam() + " at the end");
+    EXPECT_EQ(replay_->counts().fragments_held, 0u);
+  }
+
+  Conversations conversations_;
   rules::Node node_;
   rules::Compiler compiler_;
   std::unique_ptr<Replay> replay_;
@@ -109,27 +168,13 @@ class Scenario : public testing::TestWithParam<std::string> {
 };
 
 TEST_P(Scenario, HasTheVerdictsItSays) {
-  const Json scenario = read_file(GetParam());
-  ASSERT_NO_FATAL_FAILURE(publish(scenario.at("node")));
-  std::size_t number = 0;
-  for (const Json& step : scenario.at("steps")) {
-    ++number;
-    if (step.contains("publish")) {
-      ASSERT_NO_FATAL_FAILURE(publish(step["publish"]));
-      continue;
-    }
-    const std::string where = GetParam() + " step " + std::to_string(number);
-    if (step.contains("idle_until_ms")) {
-      last_ms_ = step["idle_until_ms"].get<std::uint64_t>();
-      replay_->pass_time(last_ms_ * 1'000'000);
-    } else {
-      judge(step, where);
-    }
-    check_released(step.value("releases", std::size_t{0}), where);
-  }
-  replay_->finish();
-  check_released(scenario.value("held_at_the_end", std::size_t{0}), GetParam() + " at the end");
-  EXPECT_EQ(replay_->counts().fragments_held, 0u);
+  run(read_file(GetParam()));
+}
+
+TEST_P(Scenario, HasThemWithATagToo) {
+  const Json scenario = tagged(read_file(GetParam()));
+  if (scenario.is_null()) GTEST_SKIP() << "speaks of tags or of the frame itself";
+  run(scenario);
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, Scenario, testing::ValuesIn(files()),
