@@ -146,12 +146,26 @@ bool FlowStage::advance_echo(Flow& flow, const Work& work, Verdict& verdict) noe
   return true;
 }
 
+TcpView FlowStage::view_of(const Work& work, bool from_opener) const noexcept {
+  if (!is_rules_first()) return TcpView::whole;
+  // Only a RST asks what its window is worth.
+  if (!(work.packet.tcp.flags & kTcpRst)) return TcpView::other_side;
+  const bool other_is_unseen =
+      from_opener ? snapshot_->table->allows(reversed_key(work.packet, work.lb.policy))
+                  : allows(work);
+  return other_is_unseen ? TcpView::neither : TcpView::other_side;
+}
+
 bool FlowStage::advance_tcp(Flow& flow, const Work& work, Verdict& verdict) noexcept {
   const Packet& packet = work.packet;
   if (flow.flags & kFlowEnded) {
     if (is_tcp_open(packet.tcp.flags)) return false;
     flows_.touch(&flow);
-    drop(verdict, DropReason::no_flow);
+    if (is_rules_first() && allows(work)) {
+      pass(verdict, FlowKind::none, {});
+    } else {
+      drop(verdict, DropReason::no_flow);
+    }
     return true;
   }
   if ((packet.tcp.flags & kEdgeFlags) != 0 && has_bad_checksum(packet)) {
@@ -159,8 +173,7 @@ bool FlowStage::advance_tcp(Flow& flow, const Work& work, Verdict& verdict) noex
     return true;
   }
   const bool from_opener = packet.direction == opener_of(flow);
-  const TcpView view =
-      snapshot_->settings.tracking == Tracking::strict ? TcpView::whole : TcpView::other_side;
+  const TcpView view = view_of(work, from_opener);
   const auto state = static_cast<TcpState>(flow.state);
   const TcpStep step = tcp_step({state, flow.sides}, from_opener, packet.tcp, view);
   switch (step.action) {
@@ -197,9 +210,8 @@ void FlowStage::pass_on(Flow& flow, const Work& work, Verdict& verdict) noexcept
 void FlowStage::open(const Work& work, Flow* previous, Verdict& verdict) noexcept {
   const Packet& packet = work.packet;
   if (!may_open(packet)) {
-    const bool by_rules =
-        snapshot_->settings.tracking == Tracking::rules_first && is_tcp(packet) && allows(work);
-    if (by_rules) return pass(verdict, FlowKind::none, {});
+    if (is_rules_first() && is_tcp(packet) && allows(work))
+      return pass(verdict, FlowKind::none, {});
     if (is_adopting_ && adopt(work, verdict)) return;
     return drop(verdict, DropReason::no_flow);
   }

@@ -61,11 +61,15 @@ class FlowStage {
   [[nodiscard]] std::uint64_t pressed() const noexcept { return pressed_; }
 
  private:
+  [[nodiscard]] bool is_rules_first() const noexcept {
+    return snapshot_->settings.tracking == Tracking::rules_first;
+  }
   [[nodiscard]] bool allows(const Work& work) const noexcept;
   [[nodiscard]] bool has_bad_checksum(const Packet& packet) const noexcept;
   void end_by_change(Flow* flow, const Work& work) noexcept;
   // Each of these: false: the packet is no part of the flow as it stands, but may open a new one.
   [[nodiscard]] bool advance(Flow& flow, const Work& work, Verdict& verdict) noexcept;
+  [[nodiscard]] TcpView view_of(const Work& work, bool from_opener) const noexcept;
   [[nodiscard]] bool advance_tcp(Flow& flow, const Work& work, Verdict& verdict) noexcept;
   [[nodiscard]] bool advance_echo(Flow& flow, const Work& work, Verdict& verdict) noexcept;
   void pass_on(Flow& flow, const Work& work, Verdict& verdict) noexcept;

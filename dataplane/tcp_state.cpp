@@ -147,13 +147,23 @@ struct Stepper {
     }
   }
 
-  TcpAction on_reset() {
+  // Under rules_first a number that is news tells what passed unseen before it.
+  bool is_credible(TcpView view) {
+    if (is_in_window(sender, receiver, segment)) return true;
+    if (view == TcpView::whole) return false;
+    sender.end = end_of(segment);
+    sender.acked = segment.seq;
+    receiver.end = receiver.acked = segment.ack;
+    return true;
+  }
+
+  TcpAction on_reset(TcpView view) {
     // A refusal must acknowledge the SYN it refuses (RFC 9293 §3.10.7.3); it has no window yet.
     if (connection.state == syn_sent || connection.state == syn_crossed) {
       const bool right = from_opener ? segment.seq == sender.end
                                      : (segment.flags & kTcpAck) && segment.ack == receiver.end;
       if (!right) return TcpAction::drop_window;
-    } else if (!is_reset_in_window(sender, receiver, segment)) {
+    } else if (view != TcpView::neither && !is_reset_in_window(sender, receiver, segment)) {
       return TcpAction::drop_window;
     }
     connection.state = reset;
@@ -162,15 +172,15 @@ struct Stepper {
 
   TcpAction on_handshake(TcpView view) {
     const bool completes =
-        connection.state == syn_received && (from_opener || view == TcpView::other_side);
+        connection.state == syn_received && (from_opener || view != TcpView::whole);
     if (!completes) return TcpAction::drop_state;
-    if (!is_in_window(sender, receiver, segment)) return TcpAction::drop_window;
     if (from_opener && segment.ack == receiver.acked) return TcpAction::drop_window;
+    if (!is_credible(view)) return TcpAction::drop_window;
     return accept((segment.flags & kTcpFin) ? with_fin(established, from_opener) : established);
   }
 
-  TcpAction on_data() {
-    if (!is_in_window(sender, receiver, segment)) return TcpAction::drop_window;
+  TcpAction on_data(TcpView view) {
+    if (!is_credible(view)) return TcpAction::drop_window;
     const bool fin = segment.flags & kTcpFin;
     return accept(fin ? with_fin(connection.state, from_opener) : connection.state);
   }
@@ -186,11 +196,11 @@ struct Stepper {
   TcpAction step(TcpView view) {
     const bool opening = connection.state < established;
     if (is_tcp_open(segment.flags)) return on_syn();
-    if (view == TcpView::other_side && connection.state > syn_crossed) assume();
-    if (segment.flags & kTcpRst) return on_reset();
+    if (view != TcpView::whole && connection.state > syn_crossed) assume();
+    if (segment.flags & kTcpRst) return on_reset(view);
     if (!(segment.flags & kTcpAck)) return TcpAction::drop_state;
     if (segment.flags & kTcpSyn) return on_syn_ack();
-    return opening ? on_handshake(view) : on_data();
+    return opening ? on_handshake(view) : on_data(view);
   }
 };
 

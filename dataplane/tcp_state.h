@@ -88,8 +88,11 @@ enum class TcpView : std::uint8_t {
   whole,
   // tracking = rules_first: most of what the opener sends passes unseen. What the other side sends
   // is taken to be acknowledged, and its first packet after the SYN-ACK tells that the handshake
-  // was completed.
+  // was completed. Data and FIN are believed and followed, since an earlier table may have let
+  // others of their side pass unseen; a RST must lie in the window that was seen.
   other_side,
+  // The same, and the rules allow what the other side sends too: no window is seen at all.
+  neither,
 };
 
 // May a packet with these flags open a connection? SYN, and none of ACK, RST, FIN (RFC 9293 §3.5).

@@ -57,6 +57,10 @@ std::uint16_t service_of(const SpokenPacket& packet) {
   if (is_icmp(packet)) return static_cast<std::uint16_t>(packet.icmp_type * 256 + packet.icmp_code);
   return has_ports(packet.protocol) ? packet.destination_port : 0;
 }
+// Of a whole packet; the sum of a datagram in fragments is not known.
+bool has_bad_checksum(const SpokenPacket& packet) {
+  return packet.defect == Defect::transport_checksum && !packet.piece;
+}
 bool opens_tcp(const SpokenPacket& packet) {
   return (packet.tcp_flags & (kSyn | kAck | kRst | kFin)) == kSyn;
 }
@@ -95,12 +99,13 @@ FateTotals FlowModel::publish(const Published& published, TimeMs now) {
       flow.grace = Grace::none;
       continue;
     }
-    if (flow.grace == Grace::none && published.fate == Fate::keep) flow.grace = Grace::kept;
-    if (flow.grace == Grace::none && published.fate == Fate::drain) {
-      flow.grace = Grace::draining;
-      flow.grace_until = now + published.drain_s * TimeMs{1000};
-    }
-    totals.cut += flow.grace == Grace::none;
+    // A fate, once acknowledged, stands until a table allows the flow again.
+    if (flow.grace != Grace::none) continue;
+    flow.grace = published.fate == Fate::cut    ? Grace::cut
+                 : published.fate == Fate::keep ? Grace::kept
+                                                : Grace::draining;
+    flow.grace_until = now + published.drain_s * TimeMs{1000};
+    totals.cut += flow.grace == Grace::cut;
     totals.kept += flow.grace == Grace::kept;
     totals.draining += flow.grace == Grace::draining;
   }
@@ -206,19 +211,16 @@ FlowModel::Key FlowModel::key_of(const SpokenPacket& packet) const {
 // ---- Flows ----
 
 bool FlowModel::survives(const Key& key, Flow& flow) {
-  if (flow.generation == generation_ && flow.grace != Grace::draining) return true;
-  const auto rule =
-      rule_for(lb_of(key.zone, key.local), flow.opener, key.protocol, flow.service, key.remote);
-  flow.generation = generation_;
-  if (rule) {
-    flow.rule = *rule;
-    return true;
+  if (flow.grace == Grace::cut || (flow.grace == Grace::draining && now_ >= flow.grace_until)) {
+    revoked_.insert(key);
+    flows_.erase(key);
+    return false;
   }
-  if (flow.grace == Grace::kept) return true;
-  if (flow.grace == Grace::draining && now_ < flow.grace_until) return true;
-  revoked_.insert(key);
-  flows_.erase(key);
-  return false;
+  if (flow.generation != generation_ && flow.grace == Grace::none)
+    flow.rule =
+        *rule_for(lb_of(key.zone, key.local), flow.opener, key.protocol, flow.service, key.remote);
+  flow.generation = generation_;
+  return true;
 }
 
 FlowModel::Step FlowModel::step(Flow& flow, const SpokenPacket& packet) const {
@@ -227,11 +229,14 @@ FlowModel::Step FlowModel::step(Flow& flow, const SpokenPacket& packet) const {
   const bool fin = packet.tcp_flags & kFin, rst = packet.tcp_flags & kRst;
   const bool is_over = flow.tcp >= Tcp::fin_opener;
   if (opens_tcp(packet) && is_over) return Step::reopen;
-  const bool outside = packet.numbers == Numbers::outside;
+  // rules_first lets so much pass unseen that data and FIN are taken at their word.
+  const bool is_believed = now_in_force_.rules_first && !syn && !rst;
+  const bool outside = packet.numbers == Numbers::outside && !is_believed;
   if (rst) {
     // The answer to a SYN must acknowledge it.
     const bool refuses = flow.tcp == Tcp::syn_sent && !from_opener;
     if (outside || (refuses && !ack)) return Step::outside;
+    if (flow.tcp < Tcp::established) flow.is_refused = true;
     flow.tcp = Tcp::reset;
     return Step::pass;
   }
@@ -249,7 +254,8 @@ FlowModel::Step FlowModel::step(Flow& flow, const SpokenPacket& packet) const {
       if (!is_next && !(syn && ack)) return Step::drop;
       if (outside) return Step::outside;
       if (is_next) flow.tcp = fin ? Tcp::fin_other : Tcp::established;
-      if (is_next) flow.replied = true;
+      if (!is_next) return Step::pass_aside;  // nothing new
+      flow.replied = true;
       return Step::pass;
     }
     if (syn) return ack ? Step::drop : Step::pass;
@@ -274,15 +280,45 @@ FlowModel::Step FlowModel::step(Flow& flow, const SpokenPacket& packet) const {
   return Step::pass;
 }
 
-void FlowModel::note_numbers(Flow& flow, const SpokenPacket& packet) const {
-  const RightNumbers numbers = numbers_for(packet);
+void FlowModel::note_numbers(Flow& flow, const SpokenPacket& packet, const RightNumbers& numbers) {
+  if (packet.numbers == Numbers::outside) return;
   const auto side = static_cast<std::size_t>(direction_of(packet));
-  std::uint32_t end = numbers.seq + packet.payload_bytes;
+  const std::uint32_t payload = packet.piece ? packet.piece->size_bytes - 20 : packet.payload_bytes;
+  std::uint32_t end = numbers.seq + payload;
   if (packet.tcp_flags & (kSyn | kFin)) ++end;
   if (packet.tcp_flags & kFin) flow.fin[side] = true;
-  if (!flow.known[side] || static_cast<std::int32_t>(end - flow.next[side]) > 0)
-    flow.next[side] = end;
+  if (packet.tcp_flags & kSyn) flow.syn[side] = numbers.seq;
+  const bool is_later = static_cast<std::int32_t>(end - flow.next[side]) > 0;
+  // Of several SYNs the last one counts.
+  const bool begins = (packet.tcp_flags & kSyn) && flow.tcp == Tcp::syn_sent;
+  if (!flow.known[side] || is_later || begins) flow.next[side] = end;
   flow.known[side] = true;
+}
+
+void FlowModel::note_end(const SpokenPacket& first, std::uint32_t end) {
+  const auto found = flows_.find(key_of(first));
+  if (found == flows_.end()) return;
+  std::uint32_t& next = found->second.next[static_cast<std::size_t>(direction_of(first))];
+  if (static_cast<std::int32_t>(end - next) > 0) next = end;
+}
+
+bool FlowModel::leaves_open(const SpokenPacket& packet) const {
+  if (packet.protocol != kTcp || !now_in_force_.zone_of_vlan.contains(packet.vlan)) return false;
+  const auto found = flows_.find(key_of(packet));
+  // A connection that nobody has seen has no window.
+  if (found == flows_.end())
+    return now_in_force_.adopt_s != 0 && packet.numbers == Numbers::outside;
+  const Flow& flow = found->second;
+  const bool from_opener = direction_of(packet) == flow.opener;
+  const bool syn = packet.tcp_flags & kSyn, ack = packet.tcp_flags & kAck;
+  const bool rst = packet.tcp_flags & kRst;
+  // Both sides open at once; data in a SYN of a connection that there is.
+  if (flow.tcp <= Tcp::syn_received && syn && from_opener == ack) return true;
+  if (syn && packet.piece) return true;
+  // What a window is worth of which little was seen.
+  if (now_in_force_.rules_first && rst && flow.tcp != Tcp::syn_sent) return true;
+  // After a refusal there is no connection whose window could be known.
+  return flow.is_refused && !opens_tcp(packet);
 }
 
 RightNumbers FlowModel::numbers_for(const SpokenPacket& packet) const {
@@ -295,21 +331,31 @@ RightNumbers FlowModel::numbers_for(const SpokenPacket& packet) const {
   const Flow& flow = found->second;
   if (flow.known[side]) {
     numbers.seq = flow.next[side];
-    // The same SYN again, the same FIN again.
-    const bool again = (packet.tcp_flags & kSyn) || ((packet.tcp_flags & kFin) && flow.fin[side]);
-    if (again) numbers.seq -= 1;
+    // The same SYN again (or another one, once the first connection ends), the same FIN again.
+    const bool syn = packet.tcp_flags & kSyn, fin = packet.tcp_flags & kFin;
+    if (syn || (fin && flow.fin[side])) numbers.seq -= 1;
+    if (syn && flow.tcp <= Tcp::syn_received) numbers.seq = flow.syn[side];
   }
   if (flow.known[1 - side]) numbers.ack = flow.next[1 - side];
   return numbers;
 }
 
-Outcome FlowModel::open(const Key& key, const SpokenPacket& packet, Outcome so_far) {
+std::optional<rules::RuleRef> FlowModel::rule_in_its_direction(const SpokenPacket& packet,
+                                                               rules::LbId lb) const {
+  return rule_for(lb, direction_of(packet), packet.protocol, service_of(packet), remote_of(packet));
+}
+
+Outcome FlowModel::open(const Key& key, const SpokenPacket& packet, Outcome so_far,
+                        const RightNumbers& numbers) {
   const bool is_tcp = packet.protocol == kTcp;
-  if (is_tcp ? !opens_tcp(packet) : is_echo_reply(packet))
+  const auto rule = rule_in_its_direction(packet, so_far.lb);
+  if (is_tcp ? !opens_tcp(packet) : is_echo_reply(packet)) {
+    if (is_tcp && now_in_force_.rules_first && rule) return passed(so_far, FlowKind::none, {});
+    if (auto adopted = adopt(key, packet, so_far, numbers)) return *adopted;
     return dropped(so_far, DropReason::no_flow);
-  const auto rule = rule_for(so_far.lb, direction_of(packet), packet.protocol, service_of(packet),
-                             remote_of(packet));
+  }
   if (!rule) return dropped(so_far, DropReason::no_rule);
+  if (has_bad_checksum(packet)) return dropped(so_far, DropReason::bad_checksum);
   flows_.erase(key);
   Flow flow;
   flow.opener = direction_of(packet);
@@ -317,82 +363,80 @@ Outcome FlowModel::open(const Key& key, const SpokenPacket& packet, Outcome so_f
   flow.rule = *rule;
   flow.generation = generation_;
   flow.seen = now_;
-  if (is_tcp) note_numbers(flow, packet);
+  if (is_tcp) note_numbers(flow, packet, numbers);
   flows_[key] = flow;
   revoked_.erase(key);
   return passed(so_far, FlowKind::fresh, *rule);
 }
 
-std::optional<Outcome> FlowModel::adopt(const Key& key, const SpokenPacket& packet,
-                                        Outcome so_far) {
+// Where the rules allow both, the smaller port is taken for the server's.
+std::optional<Outcome> FlowModel::adopt(const Key& key, const SpokenPacket& packet, Outcome so_far,
+                                        const RightNumbers& numbers) {
   const TimeMs end = first_publish_ + now_in_force_.adopt_s * TimeMs{1000};
   const bool is_mid_stream = (packet.tcp_flags & (kSyn | kRst)) == 0 && (packet.tcp_flags & kAck);
   if (packet.protocol != kTcp || now_ >= end || !is_mid_stream || revoked_.contains(key))
     return std::nullopt;
+  const Direction there = direction_of(packet);
+  const Direction back = packet.from_outside ? Direction::outbound : Direction::inbound;
+  const auto rule = rule_in_its_direction(packet, so_far.lb);
+  const auto reply_rule = rule_for(so_far.lb, back, kTcp, packet.source_port, remote_of(packet));
+  if (!rule && !reply_rule) return std::nullopt;
+  const bool from_opener = rule && !(reply_rule && packet.source_port < packet.destination_port);
   Flow flow;
-  flow.opener = direction_of(packet);
-  flow.service = packet.destination_port;
-  auto rule = rule_for(so_far.lb, flow.opener, kTcp, flow.service, remote_of(packet));
-  if (!rule) {
-    flow.opener = packet.from_outside ? Direction::outbound : Direction::inbound;
-    flow.service = packet.source_port;
-    rule = rule_for(so_far.lb, flow.opener, kTcp, flow.service, remote_of(packet));
-  }
-  if (!rule) return std::nullopt;
-  flow.rule = *rule;
+  flow.opener = from_opener ? there : back;
+  flow.service = from_opener ? packet.destination_port : packet.source_port;
+  flow.rule = from_opener ? *rule : *reply_rule;
   flow.generation = generation_;
   flow.seen = now_;
   flow.replied = true;
-  const bool from_opener = flow.opener == direction_of(packet);
   flow.tcp = !(packet.tcp_flags & kFin) ? Tcp::established
              : from_opener              ? Tcp::fin_opener
                                         : Tcp::fin_other;
-  note_numbers(flow, packet);
+  note_numbers(flow, packet, numbers);
   flows_[key] = flow;
-  return passed(so_far, dataplane::FlowKind{4}, *rule);
+  return passed(so_far, FlowKind::adopted, flow.rule);
 }
 
 Outcome FlowModel::judge(const SpokenPacket& packet, Outcome so_far) {
   if (is_icmp(packet) && !is_echo_request(packet) && !is_echo_reply(packet))
     return judge_icmp(packet, so_far);
   const Key key = key_of(packet);
+  const RightNumbers numbers = numbers_for(packet);
   const auto found = flows_.find(key);
-  if (found != flows_.end() && !survives(key, found->second))
-    return dropped(so_far, DropReason::revoked);
-  if (now_in_force_.rules_first && packet.protocol == kTcp &&
-      (packet.tcp_flags & (kSyn | kFin | kRst)) == 0 && (packet.tcp_flags & kAck)) {
-    const auto rule =
-        rule_for(so_far.lb, direction_of(packet), kTcp, packet.destination_port, remote_of(packet));
-    if (rule) {
-      if (found != flows_.end()) note_numbers(found->second, packet);
-      return passed(so_far, FlowKind::none, {});
-    }
+  const bool is_tcp = packet.protocol == kTcp;
+  if (now_in_force_.rules_first && is_tcp && (packet.tcp_flags & (kSyn | kFin | kRst)) == 0 &&
+      rule_in_its_direction(packet, so_far.lb)) {
+    // No stack sends data before it was answered.
+    if (found != flows_.end() && found->second.tcp != Tcp::syn_sent)
+      note_numbers(found->second, packet, numbers);
+    return passed(so_far, FlowKind::none, {});
   }
-  if (packet.defect == Defect::transport_checksum) return dropped(so_far, DropReason::bad_checksum);
-  if (found == flows_.end()) {
-    if (auto adopted = adopt(key, packet, so_far)) return *adopted;
-    return open(key, packet, so_far);
-  }
+  if (found == flows_.end()) return open(key, packet, so_far, numbers);
   Flow& flow = found->second;
+  if (!survives(key, flow)) return dropped(so_far, DropReason::revoked);
   const bool from_opener = direction_of(packet) == flow.opener;
-  if (packet.protocol == kTcp) {
+  const bool is_first_reply = !is_tcp && !from_opener && !flow.replied;
+  if (is_tcp) {
+    if ((packet.tcp_flags & (kSyn | kFin | kRst)) && has_bad_checksum(packet))
+      return dropped(so_far, DropReason::bad_checksum);
     switch (step(flow, packet)) {
       case Step::reopen:
-        return open(key, packet, so_far);
+        return open(key, packet, so_far, numbers);
       case Step::drop:
         return dropped(so_far, DropReason::no_flow);
       case Step::outside:
-        return dropped(so_far, dataplane::DropReason::no_flow);
+        return dropped(so_far, DropReason::tcp_window);
       case Step::pass_aside:
         return passed(so_far, FlowKind::established, flow.rule);
       case Step::pass:
-        note_numbers(flow, packet);
+        note_numbers(flow, packet, numbers);
     }
   } else if (is_icmp(packet)) {
     if (from_opener && is_echo_reply(packet)) return dropped(so_far, DropReason::no_flow);
-    if (!from_opener && is_echo_request(packet)) return open(key, packet, so_far);
+    if (!from_opener && is_echo_request(packet)) return open(key, packet, so_far, numbers);
   }
-  if (packet.protocol != kTcp && !from_opener) flow.replied = true;
+  if (is_first_reply && has_bad_checksum(packet)) return dropped(so_far, DropReason::bad_checksum);
+  if (is_first_reply) flow.replied = true;
   flow.seen = now_;
   return passed(so_far, FlowKind::established, flow.rule);
 }
@@ -426,16 +470,15 @@ Outcome FlowModel::judge_icmp(const SpokenPacket& packet, Outcome so_far) {
       }
     }
   }
-  const auto rule = rule_for(so_far.lb, direction_of(packet), packet.protocol, service_of(packet),
-                             remote_of(packet));
+  const auto rule = rule_in_its_direction(packet, so_far.lb);
   if (rule) return passed(so_far, FlowKind::none, *rule);
   return dropped(so_far, is_error(packet) ? DropReason::icmp_unrelated : DropReason::no_rule);
 }
 
 bool FlowModel::is_still_allowed(const SpokenPacket& first, const Outcome& outcome) {
   if (outcome.flow == FlowKind::none)
-    return rule_for(outcome.lb, direction_of(first), first.protocol, service_of(first),
-                    remote_of(first))
+    return rule_in_its_direction(first,
+                                 lb_of(now_in_force_.zone_of_vlan.at(first.vlan), local_of(first)))
         .has_value();
   const auto found = flows_.find(key_of(first));
   return found != flows_.end() && survives(found->first, found->second);

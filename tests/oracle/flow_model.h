@@ -75,6 +75,10 @@ class FlowModel {
   [[nodiscard]] bool is_still_allowed(const SpokenPacket& first, const Outcome& outcome);
 
   [[nodiscard]] RightNumbers numbers_for(const SpokenPacket& packet) const;
+  // Does SEMANTICS leave open what becomes of it? Then the test does not send it.
+  [[nodiscard]] bool leaves_open(const SpokenPacket& packet) const;
+  // The rest of a TCP segment in fragments came by: it ends before `end`.
+  void note_end(const SpokenPacket& first, std::uint32_t end);
   [[nodiscard]] std::size_t live() const { return flows_.size(); }
   [[nodiscard]] std::uint64_t generation() const { return generation_; }
 
@@ -88,7 +92,8 @@ class FlowModel {
     closing,
     reset,
   };
-  enum class Grace : std::uint8_t { none, kept, draining };
+  // What a change that no longer allows the flow made of it.
+  enum class Grace : std::uint8_t { none, cut, kept, draining };
   struct Key {
     std::string zone;
     rules::Address local, remote;
@@ -108,8 +113,10 @@ class FlowModel {
     TimeMs grace_until = 0;
     // By direction: one past what was sent; was FIN sent.
     std::array<std::uint32_t, 2> next{};
+    std::array<std::uint32_t, 2> syn{};
     std::array<bool, 2> known{};
     std::array<bool, 2> fin{};
+    bool is_refused = false;  // reset before it was established
   };
   enum class Step : std::uint8_t { pass, pass_aside, drop, outside, reopen };
 
@@ -123,10 +130,13 @@ class FlowModel {
   // Judges the opener again if a newer table came. False: revoked, and gone.
   [[nodiscard]] bool survives(const Key& key, Flow& flow);
   [[nodiscard]] Step step(Flow& flow, const SpokenPacket& packet) const;
-  void note_numbers(Flow& flow, const SpokenPacket& packet) const;
-  [[nodiscard]] Outcome open(const Key& key, const SpokenPacket& packet, Outcome so_far);
+  static void note_numbers(Flow& flow, const SpokenPacket& packet, const RightNumbers& numbers);
+  [[nodiscard]] Outcome open(const Key& key, const SpokenPacket& packet, Outcome so_far,
+                             const RightNumbers& numbers);
   [[nodiscard]] std::optional<Outcome> adopt(const Key& key, const SpokenPacket& packet,
-                                             Outcome so_far);
+                                             Outcome so_far, const RightNumbers& numbers);
+  [[nodiscard]] std::optional<rules::RuleRef> rule_in_its_direction(const SpokenPacket& packet,
+                                                                    rules::LbId lb) const;
   [[nodiscard]] Outcome judge_icmp(const SpokenPacket& packet, Outcome so_far);
 
   Published now_in_force_;

@@ -38,7 +38,7 @@ bool contradicts(const std::vector<Piece>& seen, const Piece& piece) {
 }
 
 Outcome as_later(Outcome first, const Outcome& so_far) {
-  if (first.flow == FlowKind::fresh || first.flow == FlowKind{4})
+  if (first.flow == FlowKind::fresh || first.flow == FlowKind::adopted)
     first.flow = FlowKind::established;
   first.lb = so_far.lb;
   return first;
@@ -122,16 +122,29 @@ Outcome FragmentModel::judge_fragment(std::uint64_t number, const SpokenPacket& 
     datagram.pieces.push_back(piece);
   if (piece.offset_bytes == 0) {
     Outcome outcome = so_far;
+    datagram.tcp_base = flows_.numbers_for(packet).seq + (packet.tcp_flags & 2 ? 1 : 0);
     if (has_transport_header(packet)) {
       outcome = flows_.judge(packet, so_far);
     } else {
       outcome.reason = DropReason::fragment_tiny;
     }
     if (datagram.state == State::waiting) settle(packet, outcome);
+    note_progress(datagram);
     return outcome;
   }
-  if (datagram.state == State::passing) return judge_later(datagram, so_far);
+  if (datagram.state == State::passing) {
+    const Outcome outcome = judge_later(datagram, so_far);
+    note_progress(datagram);
+    return outcome;
+  }
   return hold(number, packet, so_far);
+}
+
+void FragmentModel::note_progress(const Datagram& datagram) {
+  const bool has_flow = datagram.verdict.passes() && datagram.verdict.flow != FlowKind::none;
+  if (datagram.state != State::passing || !has_flow || datagram.first.protocol != 6) return;
+  for (const Piece& piece : datagram.pieces)
+    if (!piece.more) flows_.note_end(datagram.first, datagram.tcp_base + end_of(piece) - 20);
 }
 
 Outcome FragmentModel::judge_later(Datagram& datagram, Outcome so_far) {

@@ -41,6 +41,7 @@ class FragmentModel {
     std::vector<Piece> pieces;
     std::vector<Held> held;
     SpokenPacket first;
+    std::uint32_t tcp_base = 0;  // sequence number of a TCP payload's first byte
     Outcome verdict;
     std::uint64_t generation = 0;
   };
@@ -51,6 +52,8 @@ class FragmentModel {
   [[nodiscard]] Outcome hold(std::uint64_t number, const SpokenPacket& packet,
                              const Outcome& so_far);
   Datagram& datagram_of(const SpokenPacket& packet);
+  // All of a TCP segment is known: its flow learns how long it is.
+  void note_progress(const Datagram& datagram);
   void settle(const SpokenPacket& packet, const Outcome& outcome);
   void release(Datagram& datagram, const Outcome& outcome);
 

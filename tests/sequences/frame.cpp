@@ -9,10 +9,13 @@ namespace sluice::sequences {
 namespace {
 
 using oracle::Defect;
+using oracle::Numbers;
 using oracle::SpokenPacket;
 using rules::Family;
 using tests::Bytes;
 using tests::PacketBuilder;
+
+constexpr std::uint32_t kFarAway = 3u << 29;  // beyond the largest window
 
 void add_transport(PacketBuilder& builder, const SpokenPacket& packet,
                    const oracle::RightNumbers& numbers) {
@@ -21,7 +24,9 @@ void add_transport(PacketBuilder& builder, const SpokenPacket& packet,
     case 6:
       builder.tcp(packet.source_port, to,
                   packet.defect == Defect::flags ? std::uint8_t{0} : packet.tcp_flags);
-      (void)numbers;
+      builder.payload(packet.payload_bytes);
+      builder.numbers(numbers.seq + (packet.numbers == Numbers::outside ? kFarAway : 0),
+                      numbers.ack + (packet.numbers == Numbers::outside ? kFarAway : 0));
       break;
     case 17:
       builder.udp(packet.source_port, to, packet.payload_bytes);
@@ -69,6 +74,7 @@ Bytes frame_of(const SpokenPacket& packet, const oracle::RightNumbers& numbers) 
   }
   if (packet.vlan != 0) builder.vlan(packet.vlan);
   if (packet.defect == Defect::header_checksum) builder.bad_checksum();
+  if (packet.defect == Defect::transport_checksum) builder.bad_transport_checksum();
   if (packet.defect == Defect::options) builder.ipv4_options();
   if (packet.defect == Defect::extensions)
     for (int i = 0; i < 9; ++i) builder.extension(60, {});

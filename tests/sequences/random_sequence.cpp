@@ -42,6 +42,9 @@ class Author {
       // "All" makes a dull table.
       if (!chance(10)) rules &= ~0xc000c000ull;
     }
+    change.fate =
+        pick(oracle::Fate::cut, oracle::Fate::cut, oracle::Fate::keep, oracle::Fate::drain);
+    change.drain_s = static_cast<std::uint32_t>(5 + choose_(30));
     return change;
   }
   bool chance(unsigned percent) { return choose_(100) < percent; }
@@ -295,7 +298,10 @@ class Author {
     if (!chance(4)) return packet;
     const bool v4 = packet.source.family == Family::ipv4;
     const bool has_ports = packet.protocol == 6 || packet.protocol == 17;
-    switch (choose_(6)) {
+    switch (choose_(7)) {
+      case 6:
+        if (has_ports && !packet.piece) packet.defect = Defect::transport_checksum;
+        break;
       case 0:
         if (v4) packet.defect = Defect::header_checksum;
         break;
@@ -329,7 +335,8 @@ class Author {
 
 Sequence random_sequence(const Choose& choose, std::size_t events) {
   Sequence sequence;
-  sequence.setup = {choose(8) == 0, choose(4) == 0, false, 0};
+  sequence.setup = {choose(8) == 0, choose(4) == 0, choose(3) == 0,
+                    choose(3) == 0 ? std::uint32_t{60} : std::uint32_t{0}};
   Author author(choose, sequence.setup);
   sequence.begin = author.change();
   while (sequence.events.size() < events) {

@@ -21,6 +21,8 @@ using oracle::Outcome;
 using oracle::TimeMs;
 
 constexpr dataplane::TimeNs kMs = 1'000'000;
+// So large that nothing gives way: who does is not the model's business (flood_test.cpp).
+constexpr std::uint32_t kFlowsMax = 1 << 16, kDatagramsMax = 4096;
 const std::vector<std::string> kZones{"a", "b"};
 
 std::string to_text(const Outcome& outcome) {
@@ -44,7 +46,7 @@ Outcome outcome_of(const Verdict& verdict) {
 class Pair {
  public:
   explicit Pair(const Sequence& sequence)
-      : sequence_(sequence), replay_(4096, {7, 11}, 4096), fragments_(flows_) {
+      : sequence_(sequence), replay_(kFlowsMax, {7, 11}, kDatagramsMax), fragments_(flows_) {
     replay_.set_zone(5, 1);
   }
 
@@ -59,15 +61,26 @@ class Pair {
     published.adopt_s = sequence_.setup.adopt_s;
     published.fate = change.fate;
     published.drain_s = change.drain_s;
-    (void)flows_.publish(published, now_);
+    // What a second fate makes of a draining flow is left open.
+    if (flows_.is_draining()) published.fate = oracle::Fate::cut;
+    const oracle::FateTotals expected = flows_.publish(published, now_);
     dataplane::Settings settings;
     settings.pass_unknown_addresses = sequence_.setup.pass_unknown_addresses;
     settings.allow_ip_options = sequence_.setup.allow_ip_options;
     auto table = compiler_.compile(*published.node, kZones, flows_.generation());
     if (!table) return "no table: " + table.error().message;
-    replay_.publish(std::make_shared<const dataplane::Snapshot>(
-        dataplane::Snapshot{std::move(*table), settings}));
-    return {};
+    settings.tracking = sequence_.setup.rules_first ? dataplane::Tracking::rules_first
+                                                    : dataplane::Tracking::strict;
+    settings.adopt_s = sequence_.setup.adopt_s;
+    const dataplane::FlowsOnChange flows{static_cast<dataplane::FlowFate>(published.fate),
+                                         published.drain_s};
+    replay_.pass_time(now_ * kMs);
+    const auto seen = replay_.publish(std::make_shared<const dataplane::Snapshot>(
+        dataplane::Snapshot{std::move(*table), settings, flows}));
+    if (flows_.generation() == 1) replay_.pass_time(now_ * kMs);
+    if (oracle::FateTotals{seen.cut, seen.kept, seen.draining} == expected) return {};
+    return "the model says " + fates_text(expected.cut, expected.kept, expected.draining) +
+           ", the pipeline " + fates_text(seen.cut, seen.kept, seen.draining);
   }
 
   std::string wait(std::uint32_t wait_ms) {
@@ -79,6 +92,7 @@ class Pair {
   }
 
   std::string judge(const oracle::SpokenPacket& packet) {
+    if (flows_.leaves_open(packet)) return {};
     const Input input{now_ * kMs,
                       packet.from_outside ? dataplane::Side::outside : dataplane::Side::inside,
                       frame_of(packet, flows_.numbers_for(packet))};
@@ -95,6 +109,10 @@ class Pair {
   }
 
  private:
+  static std::string fates_text(std::uint64_t cut, std::uint64_t kept, std::uint64_t draining) {
+    return std::to_string(cut) + " cut, " + std::to_string(kept) + " kept, " +
+           std::to_string(draining) + " draining";
+  }
   static std::string difference(const Outcome& expected, const Outcome& seen) {
     const bool is_same = expected.reason == seen.reason && expected.flow == seen.flow &&
                          expected.is_held == seen.is_held && expected.lb == seen.lb &&
