@@ -22,9 +22,15 @@ std::uint64_t add_bytes(std::uint64_t sum, const std::uint8_t* bytes, std::size_
     std::memcpy(&word, bytes, 8);
     sum = add(sum, word);
   }
-  if (size == 0) return sum;
+  if (size & 4) {
+    std::uint32_t half = 0;
+    std::memcpy(&half, bytes, 4);
+    sum = add(sum, half);
+    bytes += 4;
+  }
   word = 0;
-  std::memcpy(&word, bytes, size);
+  for (std::size_t i = 0; i < (size & 3); ++i)
+    std::memcpy(reinterpret_cast<char*>(&word) + i, bytes + i, 1);
   return add(sum, word);
 }
 
@@ -45,10 +51,6 @@ std::uint64_t add_address(std::uint64_t sum, const rules::Address& address) noex
 }
 
 }  // namespace
-
-bool is_ipv4_checksum_right(const std::uint8_t* header, std::size_t size) noexcept {
-  return fold(add_bytes(0, header, size)) == 0xffff;
-}
 
 bool is_transport_checksum_right(const rules::Address& a, const rules::Address& b,
                                  std::uint8_t protocol, const std::uint8_t* bytes,

@@ -6,9 +6,9 @@
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <cstdint>
 
+#include "dataplane/shared_value.h"
 #include "dataplane/verdict.h"
 
 namespace sluice::dataplane {
@@ -47,17 +47,6 @@ struct Counts {
   bool operator==(const Counts&) const = default;
 };
 
-// A sequence lock around Counts (Boehm, "Can seqlocks get along with programming language memory
-// models?", 2012): the writer never waits, a reader retries while a write is under way.
-class SharedCounts {
- public:
-  void publish(const Counts& counts) noexcept;  // the owning worker
-  [[nodiscard]] Counts read() const noexcept;   // any thread
-
- private:
-  static constexpr std::size_t kWords = sizeof(Counts) / sizeof(std::uint64_t);
-  alignas(64) std::atomic<std::uint64_t> sequence_{0};      // worker: rw, others: r
-  std::array<std::atomic<std::uint64_t>, kWords> words_{};  // worker: w, others: r
-};
+using SharedCounts = SharedValue<Counts>;
 
 }  // namespace sluice::dataplane

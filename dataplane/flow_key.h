@@ -3,6 +3,7 @@
 // The identity of a connection, oriented by side, so that both directions build the same bytes.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -34,6 +35,19 @@ struct FlowKey {
     std::uint64_t word = 0;
     std::memcpy(&word, &local_port, sizeof(word));
     return word;
+  }
+  [[nodiscard]] static std::uint64_t identity_of(std::uint16_t local_port,
+                                                 std::uint16_t remote_port, std::uint16_t zone,
+                                                 std::uint8_t protocol,
+                                                 rules::Family family) noexcept {
+    if constexpr (std::endian::native == std::endian::little) {
+      // In a register: a word put together in memory would stall its reader.
+      return std::uint64_t{local_port} | std::uint64_t{remote_port} << 16 |
+             std::uint64_t{zone} << 32 | std::uint64_t{protocol} << 48 |
+             std::uint64_t{static_cast<std::uint8_t>(family)} << 56;
+    } else {
+      return FlowKey{0, 0, 0, 0, local_port, remote_port, zone, protocol, family}.identity();
+    }
   }
   void set_identity(std::uint64_t word) noexcept { std::memcpy(&local_port, &word, sizeof(word)); }
 };

@@ -14,20 +14,11 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "dataplane/fate_counts.h"
 #include "dataplane/flow_table.h"
 #include "dataplane/snapshot.h"
 
 namespace sluice::dataplane {
-
-// Live flows that the newest table does not allow and the one before did, by fate.
-struct FateCounts {
-  std::uint64_t generation = 0;  // of that table
-  std::uint64_t cut = 0;
-  std::uint64_t kept = 0;
-  std::uint64_t draining = 0;
-  std::uint64_t complete = 0;  // 1: every flow was judged, the counts are exact
-  bool operator==(const FateCounts&) const = default;
-};
 
 // The opener of a flow as the rules see it.
 [[nodiscard]] rules::PacketKey opener_key(const FlowKey& key, rules::Direction opener,

@@ -175,8 +175,8 @@ bool FlowStage::advance_tcp(Flow& flow, const Work& work, Verdict& verdict) noex
   const bool from_opener = packet.direction == opener_of(flow);
   const TcpView view = view_of(work, from_opener);
   const auto state = static_cast<TcpState>(flow.state);
-  const TcpStep step = tcp_step({state, flow.sides}, from_opener, packet.tcp, view);
-  switch (step.action) {
+  TcpState next = state;
+  switch (tcp_advance(next, flow.sides, from_opener, packet.tcp, view)) {
     case TcpAction::reopen:
       return false;
     case TcpAction::drop_state:
@@ -192,11 +192,8 @@ bool FlowStage::advance_tcp(Flow& flow, const Work& work, Verdict& verdict) noex
       break;
   }
   pass_on(flow, work, verdict);
-  flow.sides = step.next.sides;
-  if (step.next.state != state)
-    flows_.set_state(&flow, work.hash, static_cast<FlowState>(step.next.state));
-  const bool is_established =
-      step.next.state >= TcpState::established && step.next.state != TcpState::reset;
+  if (next != state) flows_.set_state(&flow, work.hash, static_cast<FlowState>(next));
+  const bool is_established = next >= TcpState::established && next != TcpState::reset;
   if (is_established && (!from_opener || state < TcpState::established)) flows_.mark_replied(&flow);
   return true;
 }
@@ -266,6 +263,12 @@ bool FlowStage::goes_on(const Work& first) noexcept {
   if (review_.may_go_on(*flow, first.lb.policy)) return true;
   end_by_change(flow, first);
   return false;
+}
+
+void FlowStage::note_end(const FlowKey& key, rules::Direction from, std::uint32_t end) noexcept {
+  Flow* flow = flows_.find(key, flows_.hash(key));
+  if (flow == nullptr || (flow->flags & kFlowEnded)) return;
+  tcp_note_end(flow->sides[from == opener_of(*flow) ? 0 : 1], end);
 }
 
 bool FlowStage::is_replied(const Work& work) noexcept {

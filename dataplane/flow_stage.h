@@ -50,6 +50,9 @@ class FlowStage {
   // For the fragments behind a first one, with its key: does its flow go on under this table? A
   // flow that may not ends here.
   [[nodiscard]] bool goes_on(const Work& first) noexcept;
+  // A TCP segment in fragments of the flow with that key is longer than its first one told: it ends
+  // before `end`.
+  void note_end(const FlowKey& key, rules::Direction from, std::uint32_t end) noexcept;
   // Has the flow with the packet's key seen both directions?
   [[nodiscard]] bool is_replied(const Work& work) noexcept;
 

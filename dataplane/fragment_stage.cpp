@@ -40,11 +40,10 @@ void Pipeline::judge_fragment(Work& work, Verdict& verdict) noexcept {
 // Also one that comes again: its header may be another, so it is judged again, and on its own.
 void Pipeline::judge_first(Work& work, Datagram* datagram, Verdict& verdict) noexcept {
   judge_by_kind(work, verdict);
-  if (datagram == nullptr || datagram->state == DatagramState::waiting) {
-    const bool is_live = verdict.flow == FlowKind::established && stage_.is_replied(work);
-    return fragments_.settle(datagram, work.packet, verdict, is_live);
-  }
-  fragments_.note_progress(*datagram);
+  if (datagram != nullptr && datagram->state == DatagramState::passing) return;
+  const bool is_live = verdict.flow == FlowKind::established && stage_.is_replied(work);
+  fragments_.settle(datagram, work.packet, verdict, is_live);
+  if (datagram != nullptr) note_end(*datagram, work.packet);
 }
 
 void Pipeline::judge_later(const Work& work, Datagram& datagram, Verdict& verdict) noexcept {
@@ -58,6 +57,15 @@ void Pipeline::judge_later(const Work& work, Datagram& datagram, Verdict& verdic
   }
   fragments_.note_progress(datagram);
   verdict = verdict_of_later(datagram.verdict);
+  if (!work.packet.fragment.more) note_end(datagram, work.packet);
+}
+
+// Its receiver will acknowledge all of a TCP segment, not only what the first fragment held.
+void Pipeline::note_end(const Datagram& datagram, const Packet& packet) noexcept {
+  const bool is_known = datagram.end_bytes != 0 && datagram.state == DatagramState::passing;
+  if (!is_known || datagram.protocol != rules::kProtocolTcp) return;
+  if (datagram.verdict.flow == FlowKind::none) return;
+  stage_.note_end(datagram.flow, packet.direction, datagram.tcp_begin + datagram.end_bytes);
 }
 
 // A newer table came between the first fragment and this one: what passed by a flow goes on while

@@ -244,6 +244,10 @@ void FragmentTracker::settle(Datagram* datagram, const Packet& first, const Verd
   datagram->kind = first.kind;
   datagram->protocol = first.protocol;
   datagram->service = first.service;
+  // SYN and FIN count as one number each.
+  const std::uint32_t edges =
+      ((first.tcp.flags & kTcpSyn) ? 1 : 0) + ((first.tcp.flags & kTcpFin) ? 1 : 0);
+  datagram->tcp_begin = first.tcp.seq + edges + first.tcp.length - first.fragment.size_bytes;
   release(*datagram, &datagram->verdict);
   note_progress(*datagram);
 }

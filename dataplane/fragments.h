@@ -77,6 +77,7 @@ struct alignas(64) Datagram {
   PacketKind kind = PacketKind::fragment;
   std::uint8_t protocol = 0;
   std::uint16_t service = 0;
+  std::uint32_t tcp_begin = 0;  // number of the byte at offset 0, were the headers payload
 
   DatagramState state = DatagramState::waiting;
   bool has_first = false;

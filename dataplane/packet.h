@@ -77,5 +77,9 @@ struct Packet {
 // Parses and checks (SEMANTICS §4 "Parse"). Stateless; depends on nothing but its arguments.
 [[nodiscard]] Packet parse(const Frame& frame, const Ingress& ingress,
                            const Settings& settings) noexcept;
+// The same into a packet that was used before. What its kind does not need may be left over from
+// then: addresses of a dropped one, a key that is not there.
+void parse_into(Packet& packet, const Frame& frame, const Ingress& ingress,
+                const Settings& settings) noexcept;
 
 }  // namespace sluice::dataplane

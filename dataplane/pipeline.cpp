@@ -39,13 +39,12 @@ void Pipeline::judge(const Snapshot* snapshot, const Ingress& ingress,
   snapshot_ = snapshot;
   fragments_.pass_time(now);
   stage_.begin(*snapshot, now);
-  std::array<Work, kBurstMax> burst;
-  const std::span works(burst.data(), frames.size());
+  const std::span works(works_.data(), frames.size());
   for (std::size_t i = 0; i < frames.size() && i < kParseAhead; ++i)
     __builtin_prefetch(frames[i].bytes);
   for (std::size_t i = 0; i < frames.size(); ++i) {
     if (i + kParseAhead < frames.size()) __builtin_prefetch(frames[i + kParseAhead].bytes);
-    works[i].packet = parse(frames[i], ingress, snapshot->settings);
+    parse_into(works[i].packet, frames[i], ingress, snapshot->settings);
     works[i].frame = &frames[i];
   }
   find_load_balancers(works);
@@ -58,8 +57,14 @@ void Pipeline::judge(const Snapshot* snapshot, const Ingress& ingress,
   }
   // Packets of one burst may belong to one flow, so the rest goes in order, one by one.
   for (std::size_t i = 0; i < frames.size(); ++i) {
-    verdicts[i] = {.lb = works[i].lb.lb, .rule = {}, .generation = snapshot->generation()};
-    judge_one(works[i], verdicts[i]);
+    Verdict& verdict = verdicts[i];
+    verdict.reason = DropReason::none;
+    verdict.flow = FlowKind::none;
+    verdict.lb = works[i].lb.lb;
+    verdict.rule = {};
+    verdict.generation = snapshot->generation();
+    verdict.is_held = false;
+    judge_one(works[i], verdict);
   }
   stage_.finish(frames.empty());
 }
@@ -68,6 +73,10 @@ void Pipeline::find_load_balancers(std::span<Work> works) noexcept {
   const bool strict = snapshot_->settings.tracking == Tracking::strict;
   for (Work& work : works) {
     const Packet& packet = work.packet;
+    work.lb = {};
+    work.needs_flow = false;
+    work.is_new = true;
+    work.rules = Work::Rules::unasked;
     if (packet.kind == PacketKind::dropped || packet.kind == PacketKind::neighbour) continue;
     work.lb = snapshot_->table->find_lb(packet.zone, packet.local);
     if (!has_lb(work) || !has_flow_key(packet)) continue;

@@ -6,6 +6,7 @@
 // Owner: one worker. No allocation, lock, log or system call.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -44,6 +45,10 @@ class Pipeline {
 
   // The fates of live flows under the table of the last burst.
   [[nodiscard]] const FateCounts& fates() const noexcept { return stage_.fates(); }
+  // Has every live flow been judged by the snapshot?
+  [[nodiscard]] bool is_reviewed(const Snapshot& snapshot) const noexcept {
+    return fates().generation == snapshot.generation() && fates().complete != 0;
+  }
   // Brings the review of the flows to its end at once.
   void review_all() noexcept { stage_.review_all(); }
 
@@ -61,6 +66,7 @@ class Pipeline {
   void judge_fragment(Work& work, Verdict& verdict) noexcept;
   void judge_first(Work& work, Datagram* datagram, Verdict& verdict) noexcept;
   void judge_later(const Work& work, Datagram& datagram, Verdict& verdict) noexcept;
+  void note_end(const Datagram& datagram, const Packet& packet) noexcept;
   void note_dropped_first(const Packet& packet, const Verdict& verdict) noexcept;
   [[nodiscard]] bool is_still_allowed(const Work& work, const Datagram& datagram) noexcept;
 
@@ -68,6 +74,7 @@ class Pipeline {
   FragmentTracker& fragments_;
   FlowStage stage_;
   const Snapshot* snapshot_ = nullptr;  // of the burst at hand
+  std::array<Work, kBurstMax> works_;   // the same; kept, as clearing it would cost each burst
 };
 
 }  // namespace sluice::dataplane

@@ -78,36 +78,34 @@ bool is_reset_in_window(const TcpSide& sender, const TcpSide& receiver, const Tc
 
 // One packet on its way through the machine.
 struct Stepper {
-  TcpConnection connection;
-  const TcpSegment& segment;
-  bool from_opener;
+  TcpState& state;
   TcpSide& sender;
   TcpSide& receiver;
-
-  Stepper(const TcpConnection& before, bool is_from_opener, const TcpSegment& of)
-      : connection(before),
-        segment(of),
-        from_opener(is_from_opener),
-        sender(connection.sides[is_from_opener ? 0 : 1]),
-        receiver(connection.sides[is_from_opener ? 1 : 0]) {}
+  const TcpSegment& segment;
+  bool from_opener;
 
   // Takes over what a packet in the window tells.
   TcpAction accept(TcpState next) {
     sender.end = later(sender.end, end_of(segment));
     sender.window = std::max(sender.window, segment.window);
     if (segment.flags & kTcpAck) receiver.acked = later(receiver.acked, segment.ack);
-    connection.state = next;
+    state = next;
     return TcpAction::pass;
   }
 
+  // Names a number of that SYN or its data: whoever can has seen it. (Its own number, one less than
+  // a right answer has, betrays no less and is let pass: the hosts will sort it out.)
+  [[nodiscard]] bool knows_syn_of(const TcpSide& side) const {
+    return reaches(segment.ack, side.acked) && reaches(side.end, segment.ack);
+  }
+
   TcpAction on_syn() {
-    const TcpState state = connection.state;
     if (is_closing(state)) return TcpAction::reopen;
     const bool repeated = sender.end == end_of(segment);
     switch (state) {
       case syn_sent:
         sender = side_of_syn(segment);  // the latest counts: the client may have begun again
-        connection.state = from_opener ? syn_sent : syn_crossed;
+        state = from_opener ? syn_sent : syn_crossed;
         return TcpAction::pass;
       case syn_crossed:
         return repeated ? TcpAction::pass : TcpAction::drop_window;
@@ -120,27 +118,26 @@ struct Stepper {
   }
 
   TcpAction on_syn_ack() {
-    const bool answers = reaches(receiver.end, segment.ack) && segment.ack != receiver.acked &&
-                         reaches(segment.ack, receiver.acked);
-    switch (connection.state) {
+    const bool answers = knows_syn_of(receiver);
+    switch (state) {
       case syn_sent:
         if (from_opener) return TcpAction::drop_state;
         if (!answers) return TcpAction::drop_window;
         sender = side_of_syn(segment);
         agree_on_scale(sender, receiver);
         receiver.acked = segment.ack;
-        connection.state = syn_received;
+        state = syn_received;
         return TcpAction::pass;
       case syn_crossed:
         if (!answers || sender.end != end_of(segment)) return TcpAction::drop_window;
         if (from_opener) return TcpAction::pass;
         agree_on_scale(sender, receiver);
         receiver.acked = segment.ack;
-        connection.state = syn_received;
+        state = syn_received;
         return TcpAction::pass;
       default:
         // Again: the opener's ACK was lost. Of the opener itself only after crossing SYNs.
-        if (from_opener && connection.state != syn_received) return TcpAction::drop_state;
+        if (from_opener && state != syn_received) return TcpAction::drop_state;
         if (from_opener && segment.ack != receiver.end) return TcpAction::drop_state;
         return is_in_window(sender, receiver, segment) ? TcpAction::pass_aside
                                                        : TcpAction::drop_window;
@@ -159,22 +156,24 @@ struct Stepper {
 
   TcpAction on_reset(TcpView view) {
     // A refusal must acknowledge the SYN it refuses (RFC 9293 §3.10.7.3); it has no window yet.
-    if (connection.state == syn_sent || connection.state == syn_crossed) {
+    if (state == syn_sent || state == syn_crossed) {
       const bool right = from_opener ? segment.seq == sender.end
-                                     : (segment.flags & kTcpAck) && segment.ack == receiver.end;
+                                     : (segment.flags & kTcpAck) && knows_syn_of(receiver);
       if (!right) return TcpAction::drop_window;
     } else if (view != TcpView::neither && !is_reset_in_window(sender, receiver, segment)) {
       return TcpAction::drop_window;
     }
-    connection.state = reset;
+    state = reset;
     return TcpAction::pass;
   }
 
   TcpAction on_handshake(TcpView view) {
-    const bool completes =
-        connection.state == syn_received && (from_opener || view != TcpView::whole);
+    const bool completes = state == syn_received && (from_opener || view != TcpView::whole);
     if (!completes) return TcpAction::drop_state;
-    if (from_opener && segment.ack == receiver.acked) return TcpAction::drop_window;
+    // Behind rules_first it may acknowledge more than was seen.
+    const bool answers =
+        view == TcpView::whole ? knows_syn_of(receiver) : reaches(segment.ack, receiver.acked);
+    if (from_opener && !answers) return TcpAction::drop_window;
     if (!is_credible(view)) return TcpAction::drop_window;
     return accept((segment.flags & kTcpFin) ? with_fin(established, from_opener) : established);
   }
@@ -182,27 +181,24 @@ struct Stepper {
   TcpAction on_data(TcpView view) {
     if (!is_credible(view)) return TcpAction::drop_window;
     const bool fin = segment.flags & kTcpFin;
-    return accept(fin ? with_fin(connection.state, from_opener) : connection.state);
-  }
-
-  // Fills in what passed unseen.
-  void assume() {
-    if (from_opener) return;
-    sender.acked = later(sender.acked, sender.end);
-    receiver.window = 0xffff;
-    if (segment.flags & kTcpAck) receiver.end = later(receiver.end, segment.ack);
+    return accept(fin ? with_fin(state, from_opener) : state);
   }
 
   TcpAction step(TcpView view) {
-    const bool opening = connection.state < established;
     if (is_tcp_open(segment.flags)) return on_syn();
-    if (view != TcpView::whole && connection.state > syn_crossed) assume();
     if (segment.flags & kTcpRst) return on_reset(view);
     if (!(segment.flags & kTcpAck)) return TcpAction::drop_state;
     if (segment.flags & kTcpSyn) return on_syn_ack();
-    return opening ? on_handshake(view) : on_data(view);
+    return state < established ? on_handshake(view) : on_data(view);
   }
 };
+
+// Where only one side is seen: fills in what passed unseen.
+void assume(TcpSide& sender, TcpSide& receiver, const TcpSegment& segment) {
+  sender.acked = later(sender.acked, sender.end);
+  receiver.window = 0xffff;
+  if (segment.flags & kTcpAck) receiver.end = later(receiver.end, segment.ack);
+}
 
 }  // namespace
 
@@ -219,11 +215,33 @@ TcpConnection tcp_adopted(const TcpSegment& segment, bool from_opener) noexcept 
                      : TcpConnection{state, {receiver, sender}};
 }
 
+TcpAction tcp_advance(TcpState& state, std::array<TcpSide, 2>& sides, bool from_opener,
+                      const TcpSegment& segment, TcpView view) noexcept {
+  TcpSide& sender = sides[from_opener ? 0 : 1];
+  TcpSide& receiver = sides[from_opener ? 1 : 0];
+  const bool is_unseen =
+      view != TcpView::whole && !from_opener && state > syn_crossed && !is_tcp_open(segment.flags);
+  if (!is_unseen) return Stepper{state, sender, receiver, segment, from_opener}.step(view);
+  TcpSide assumed_sender = sender, assumed_receiver = receiver;
+  assume(assumed_sender, assumed_receiver, segment);
+  const TcpAction action =
+      Stepper{state, assumed_sender, assumed_receiver, segment, from_opener}.step(view);
+  if (action == TcpAction::pass) {
+    sender = assumed_sender;
+    receiver = assumed_receiver;
+  }
+  return action;
+}
+
 TcpStep tcp_step(const TcpConnection& connection, bool from_opener, const TcpSegment& segment,
                  TcpView view) noexcept {
-  Stepper stepper(connection, from_opener, segment);
-  const TcpAction action = stepper.step(view);
-  return {action == TcpAction::pass ? stepper.connection : connection, action};
+  TcpStep step{connection, TcpAction::pass};
+  step.action = tcp_advance(step.next.state, step.next.sides, from_opener, segment, view);
+  return step;
+}
+
+void tcp_note_end(TcpSide& sender, std::uint32_t end) noexcept {
+  sender.end = later(sender.end, end);
 }
 
 }  // namespace sluice::dataplane

@@ -44,7 +44,8 @@ enum class TcpState : std::uint8_t {
 };
 inline constexpr std::size_t kTcpStates = 8;
 
-// What a header says. Sequence numbers wrap (RFC 9293 §3.4).
+// What a header says. Of a segment in fragments `length` is that of the first; see tcp_note_end().
+// Sequence numbers wrap (RFC 9293 §3.4).
 struct TcpSegment {
   std::uint32_t seq = 0;
   std::uint32_t ack = 0;
@@ -110,5 +111,12 @@ enum class TcpView : std::uint8_t {
 // `from_opener`: the packet travels in the direction of the flow's first packet.
 [[nodiscard]] TcpStep tcp_step(const TcpConnection& connection, bool from_opener,
                                const TcpSegment& segment, TcpView view) noexcept;
+// The same in place: changed where the action is `pass`, and only there.
+[[nodiscard]] TcpAction tcp_advance(TcpState& state, std::array<TcpSide, 2>& sides,
+                                    bool from_opener, const TcpSegment& segment,
+                                    TcpView view) noexcept;
+
+// More of a segment than its first fragment held was sent, up to `end`.
+void tcp_note_end(TcpSide& sender, std::uint32_t end) noexcept;
 
 }  // namespace sluice::dataplane

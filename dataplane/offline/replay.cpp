@@ -109,6 +109,7 @@ void Replay::judge(std::span<const Input> burst, std::span<Verdict> verdicts) {
 
 void Replay::pass_time(TimeNs now) {
   const Ingress ingress{Side::outside, parts_->zones.data()};
+  parts_->last_ns = now;
   parts_->pipeline.judge(parts_->snapshot.get(), ingress, {}, now, {});
   parts_->collect_released();
 }

@@ -347,6 +347,7 @@ std::optional<rules::RuleRef> FlowModel::rule_in_its_direction(const SpokenPacke
 
 Outcome FlowModel::open(const Key& key, const SpokenPacket& packet, Outcome so_far,
                         const RightNumbers& numbers) {
+  so_far.is_by_grace = false;
   const bool is_tcp = packet.protocol == kTcp;
   const auto rule = rule_in_its_direction(packet, so_far.lb);
   if (is_tcp ? !opens_tcp(packet) : is_echo_reply(packet)) {
@@ -414,6 +415,7 @@ Outcome FlowModel::judge(const SpokenPacket& packet, Outcome so_far) {
   if (found == flows_.end()) return open(key, packet, so_far, numbers);
   Flow& flow = found->second;
   if (!survives(key, flow)) return dropped(so_far, DropReason::revoked);
+  so_far.is_by_grace = flow.grace != Grace::none;
   const bool from_opener = direction_of(packet) == flow.opener;
   const bool is_first_reply = !is_tcp && !from_opener && !flow.replied;
   if (is_tcp) {
@@ -466,6 +468,7 @@ Outcome FlowModel::judge_icmp(const SpokenPacket& packet, Outcome so_far) {
       const auto found = flows_.find(*key);
       if (found != flows_.end()) {
         if (!survives(*key, found->second)) return dropped(so_far, DropReason::revoked);
+        so_far.is_by_grace = found->second.grace != Grace::none;
         return passed(so_far, FlowKind::related, found->second.rule);
       }
     }

@@ -29,6 +29,8 @@ struct Outcome {
   rules::LbId lb = 0;
   rules::RuleRef rule;
   bool is_held = false;
+  // Kept or draining: no rule allows it any more; which one is remembered is left open.
+  bool is_by_grace = false;
   [[nodiscard]] bool passes() const { return reason == dataplane::DropReason::none && !is_held; }
 };
 
