@@ -11,7 +11,7 @@
 namespace sluice::sequences {
 namespace {
 
-constexpr std::size_t kEventsPerSequence = 250;
+constexpr std::size_t kEventsPerSequence = 500;
 
 std::uint64_t environment_or(const char* name, std::uint64_t otherwise) {
   const char* text = std::getenv(name);
