@@ -146,3 +146,4 @@ void BM_Pipeline_NewTcp(benchmark::State& state) {
 BENCHMARK(BM_Pipeline_NewTcp)->ArgName("connections")->Arg(1 << 16)->Arg(1 << 20);
 
 }  // namespace
+BENCHMARK_MAIN();

@@ -6,9 +6,6 @@
 namespace sluice::dataplane {
 namespace {
 
-// Headers of so many frames ahead are on their way to the cache while one is parsed.
-constexpr std::size_t kParseAhead = 8;
-
 void drop(Verdict& verdict, DropReason reason) noexcept {
   verdict.reason = reason;
 }
@@ -36,14 +33,12 @@ void Pipeline::judge(const Snapshot* snapshot, const Ingress& ingress,
     for (Verdict& verdict : verdicts) verdict = {.reason = DropReason::no_table, .rule = {}};
     return;
   }
+  for (const Frame& frame : frames) __builtin_prefetch(frame.bytes);
   snapshot_ = snapshot;
   fragments_.pass_time(now);
   stage_.begin(*snapshot, now);
   const std::span works(works_.data(), frames.size());
-  for (std::size_t i = 0; i < frames.size() && i < kParseAhead; ++i)
-    __builtin_prefetch(frames[i].bytes);
   for (std::size_t i = 0; i < frames.size(); ++i) {
-    if (i + kParseAhead < frames.size()) __builtin_prefetch(frames[i + kParseAhead].bytes);
     parse_into(works[i].packet, frames[i], ingress, snapshot->settings);
     works[i].frame = &frames[i];
   }
@@ -53,6 +48,7 @@ void Pipeline::judge(const Snapshot* snapshot, const Ingress& ingress,
     ask_rules(works, true);
   } else {
     ask_rules(works, false);
+    excuse_from_flows(works);
     find_flows(works);
   }
   // Packets of one burst may belong to one flow, so the rest goes in order, one by one.
@@ -71,14 +67,18 @@ void Pipeline::judge(const Snapshot* snapshot, const Ingress& ingress,
 
 void Pipeline::find_load_balancers(std::span<Work> works) noexcept {
   const bool strict = snapshot_->settings.tracking == Tracking::strict;
+  const Work* last = nullptr;  // a burst is often for one LB
   for (Work& work : works) {
     const Packet& packet = work.packet;
     work.lb = {};
     work.needs_flow = false;
-    work.is_new = true;
+    work.cell = FlowTable::kNoCell;
     work.rules = Work::Rules::unasked;
     if (packet.kind == PacketKind::dropped || packet.kind == PacketKind::neighbour) continue;
-    work.lb = snapshot_->table->find_lb(packet.zone, packet.local);
+    const bool same =
+        last != nullptr && last->packet.local == packet.local && last->packet.zone == packet.zone;
+    work.lb = same ? last->lb : snapshot_->table->find_lb(packet.zone, packet.local);
+    last = &work;
     if (!has_lb(work) || !has_flow_key(packet)) continue;
     work.needs_flow = true;
     if (!strict && passes_by_rules_alone(packet)) continue;  // most of these will not be looked for
@@ -87,17 +87,22 @@ void Pipeline::find_load_balancers(std::span<Work> works) noexcept {
   }
 }
 
+// rules_first: what the rules allow needs no flow; the others are fetched only now.
+void Pipeline::excuse_from_flows(std::span<Work> works) noexcept {
+  for (Work& work : works) {
+    if (!work.needs_flow || !passes_by_rules_alone(work.packet)) continue;
+    work.needs_flow = work.rules != Work::Rules::allowed;
+    if (!work.needs_flow) continue;
+    work.hash = flows_.hash(work.packet.key);
+    flows_.prefetch_bucket(work.hash);
+  }
+}
+
 // Whether the bucket names a flow; its line is fetched.
 void Pipeline::find_flows(std::span<Work> works) noexcept {
-  const bool strict = snapshot_->settings.tracking == Tracking::strict;
   for (Work& work : works) {
     if (!work.needs_flow) continue;
-    if (!strict && passes_by_rules_alone(work.packet)) {
-      work.needs_flow = work.rules != Work::Rules::allowed;
-      if (!work.needs_flow) continue;
-      work.hash = flows_.hash(work.packet.key);
-    }
-    work.is_new = !flows_.prefetch_flow(work.hash);
+    work.cell = flows_.prefetch_flow(work.hash);
   }
 }
 
@@ -109,7 +114,7 @@ void Pipeline::ask_rules(std::span<Work> works, bool only_new) noexcept {
   std::size_t count = 0;
   for (Work& work : works) {
     if (!work.needs_flow || work.packet.kind != PacketKind::transport) continue;
-    if (only_new && !(work.is_new && may_open(work.packet))) continue;
+    if (only_new && (work.cell != FlowTable::kNoCell || !may_open(work.packet))) continue;
     keys[count] = rules_key(work.packet, work.lb.policy);
     asking[count++] = &work;
   }

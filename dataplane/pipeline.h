@@ -57,6 +57,7 @@ class Pipeline {
 
  private:
   void find_load_balancers(std::span<Work> works) noexcept;
+  void excuse_from_flows(std::span<Work> works) noexcept;
   void find_flows(std::span<Work> works) noexcept;
   void ask_rules(std::span<Work> works, bool only_new) noexcept;
   void judge_one(Work& work, Verdict& verdict) noexcept;

@@ -30,6 +30,15 @@ void vpc_options(po::options_description& options) {
       "a prefix of the VPC, IPv4 or IPv6; repeatable");
 }
 
+// Counts of flows that are shown where they are not 0.
+constexpr std::pair<const char*, const char*> kFlowWords[] = {
+    {"flows_embryonic", "without a reply"},
+    {"flows_pressed", "opened with less than a quarter of the room left"},
+    {"flows_replaced", "without a reply, that gave way in a full table"},
+    {"flows_replaced_by_share", "the same, beyond the share of their host"},
+    {"flows_adopted", "adopted after the start"},
+};
+
 void print_stats(const Json& data) {
   std::vector<std::vector<std::string>> rows;
   const auto row = [&](const Json& counts, const std::string& name) {
@@ -43,6 +52,14 @@ void print_stats(const Json& data) {
   total["generation"] = data.value("generation", Json());
   row(total, "all");
   print_table({"", "GENERATION", "RECEIVED", "PASSED", "DROPPED", "FLOWS", "OPENED"}, rows);
+
+  rows.clear();
+  rows.push_back(
+      {"room for IPv4 flows", field(total, "cells_free") + " of " + field(total, "cells_max")});
+  for (const auto& [name, words] : kFlowWords)
+    if (total.value(name, std::uint64_t{0}) != 0) rows.push_back({words, field(total, name)});
+  print("");
+  print_table({"FLOWS", ""}, rows);
 
   rows.clear();
   const Json dropped = total.value("dropped", Json::object());
