@@ -53,18 +53,6 @@ rules::PacketKey reversed_key(const Packet& packet, rules::PolicyIndex policy) n
 
 }  // namespace
 
-rules::PacketKey rules_key(const Packet& packet, rules::PolicyIndex policy) noexcept {
-  return {packet.remote, policy, packet.service, packet.protocol, packet.direction};
-}
-
-bool may_open(const Packet& packet) noexcept {
-  return is_tcp(packet) ? is_tcp_open(packet.tcp.flags) : !packet.is_echo_reply;
-}
-
-bool passes_by_rules_alone(const Packet& packet) noexcept {
-  return is_tcp(packet) && (packet.tcp.flags & kEdgeFlags) == 0;
-}
-
 void FlowStage::begin(const Snapshot& snapshot, TimeNs now) noexcept {
   snapshot_ = &snapshot;
   flows_.set_clock(now, snapshot.settings.timeouts);
@@ -225,8 +213,7 @@ void FlowStage::pass_on(Flow& flow, const Work& work, Verdict& verdict) noexcept
 void FlowStage::open(const Work& work, Flow* previous, Verdict& verdict) noexcept {
   const Packet& packet = work.packet;
   if (!may_open(packet)) {
-    if (!is_strict_ && is_tcp(packet) && allows(work))
-      return pass(verdict, FlowKind::none, {});
+    if (!is_strict_ && is_tcp(packet) && allows(work)) return pass(verdict, FlowKind::none, {});
     if (is_adopting_ && adopt(work, verdict)) return;
     return drop(verdict, DropReason::no_flow);
   }

@@ -26,13 +26,22 @@ struct Work {
   enum class Rules : std::uint8_t { unasked, refused, allowed } rules = Rules::unasked;
 };
 
-[[nodiscard]] rules::PacketKey rules_key(const Packet& packet, rules::PolicyIndex policy) noexcept;
+[[nodiscard]] inline rules::PacketKey rules_key(const Packet& packet,
+                                                rules::PolicyIndex policy) noexcept {
+  return {packet.remote, policy, packet.service, packet.protocol, packet.direction};
+}
 
 // What may begin a conversation; everything else needs one that is there.
-[[nodiscard]] bool may_open(const Packet& packet) noexcept;
+[[nodiscard]] inline bool may_open(const Packet& packet) noexcept {
+  return packet.protocol == rules::kProtocolTcp ? is_tcp_open(packet.tcp.flags)
+                                                : !packet.is_echo_reply;
+}
 
 // Under tracking = rules_first: does the rules' yes suffice, with no look at a flow?
-[[nodiscard]] bool passes_by_rules_alone(const Packet& packet) noexcept;
+[[nodiscard]] inline bool passes_by_rules_alone(const Packet& packet) noexcept {
+  return packet.protocol == rules::kProtocolTcp && packet.kind == PacketKind::transport &&
+         (packet.tcp.flags & (kTcpSyn | kTcpFin | kTcpRst)) == 0;
+}
 
 class FlowStage {
  public:
