@@ -69,7 +69,10 @@ Json counts_json(const dataplane::Counts& counts) {
           {"flows_replaced_by_share", counts.flows_replaced_by_share},
           {"flows_pressed", counts.flows_pressed},
           {"cells_free", counts.cells_free},
-          {"cells_max", counts.cells_max}};
+          {"cells_max", counts.cells_max},
+          {"fragments_held", counts.fragments_held},
+          {"datagrams_tracked", counts.datagrams_tracked},
+          {"datagrams_replaced", counts.datagrams_replaced}};
 }
 
 }  // namespace

@@ -69,6 +69,9 @@ Options make_options(Config& config, std::vector<std::string>& zones, std::strin
       "poll-mode workers: a count, or CPUs such as 2,4-6; each burns its CPU")(
       "flows-max", po::value(&dpdk.flows_max)->default_value(dpdk.flows_max)->value_name("N"),
       "tracked connections per worker, 1 to 67108864; about 88 bytes each, and IPv6 counts twice")(
+      "datagrams-max",
+      po::value(&dpdk.datagrams_max)->default_value(dpdk.datagrams_max)->value_name("N"),
+      "datagrams in fragments tracked per worker, 1 to 1048576; about 712 bytes each")(
       "no-huge", po::bool_switch(), "do without huge pages (slower)")(
       "eal", po::value(&dpdk.eal)->value_name("\"ARGS\""), "further arguments for DPDK's EAL")(
       "pass-unknown-addresses", po::bool_switch(&config.settings.pass_unknown_addresses),

@@ -50,7 +50,7 @@ struct DpdkDataplane::Parts {
   std::vector<std::string> zones;
   rte_mempool* pool = nullptr;
   std::unique_ptr<Handover> handover;
-  std::vector<void*> flow_memory;
+  std::vector<void*> worker_memory;  // tables of flows and of fragments
   std::vector<std::unique_ptr<Worker>> workers;
   // Publisher only. Snapshots that a worker may still read: the one in force, and those whose
   // grace period did not end.
@@ -68,7 +68,7 @@ struct DpdkDataplane::Parts {
     if (ports_open) close_ports(shared.ports);
     handover.reset();
     workers.clear();
-    for (void* memory : flow_memory) rte_free(memory);
+    for (void* memory : worker_memory) rte_free(memory);
     rte_free(shared.rcu);
     rte_mempool_free(pool);
     stop_eal();
@@ -137,10 +137,21 @@ rules::Result<void> DpdkDataplane::Parts::open_workers(const DpdkConfig& config)
                       std::to_string(size >> 20) +
                       " MiB a worker); lower --flows-max or reserve more huge pages");
     }
-    flow_memory.push_back(memory);
+    worker_memory.push_back(memory);
+    const std::size_t fragment_size = FragmentTracker::size_bytes(config.datagrams_max);
+    void* fragment_memory = rte_zmalloc_socket("fragments", fragment_size, 64,
+                                               static_cast<int>(rte_lcore_to_socket_id(lcore)));
+    if (fragment_memory == nullptr) {
+      return fail(ErrorCode::system,
+                  "no memory for " + std::to_string(config.datagrams_max) +
+                      " datagrams in fragments; lower --datagrams-max or reserve more huge pages");
+    }
+    worker_memory.push_back(fragment_memory);
     workers.push_back(std::make_unique<Worker>(
         i, lcore, shared,
-        FlowTable({static_cast<std::byte*>(memory), size}, config.flows_max, draw_secret())));
+        FlowTable({static_cast<std::byte*>(memory), size}, config.flows_max, draw_secret()),
+        FragmentTracker({static_cast<std::byte*>(fragment_memory), fragment_size},
+                        config.datagrams_max, draw_secret())));
     rte_rcu_qsbr_thread_register(shared.rcu, i);
   }
   for (const auto& worker : workers) {
@@ -158,6 +169,10 @@ rules::Result<std::unique_ptr<DpdkDataplane>> DpdkDataplane::open(const DpdkConf
   if (config.flows_max == 0 || config.flows_max > kFlowsMax) {
     return fail(ErrorCode::invalid, "flows-max must be from 1 to " + std::to_string(kFlowsMax));
   }
+  if (config.datagrams_max == 0 || config.datagrams_max > FragmentTracker::kDatagramsMax) {
+    return fail(ErrorCode::invalid, "datagrams-max must be from 1 to " +
+                                        std::to_string(FragmentTracker::kDatagramsMax));
+  }
   if (auto checked = check_devices(*ports); !checked) return tl::unexpected(checked.error());
 
   EalConfig eal{*cpus, {}, 0, config.huge_pages, config.eal};
@@ -165,7 +180,8 @@ rules::Result<std::unique_ptr<DpdkDataplane>> DpdkDataplane::open(const DpdkConf
     if (is_pci_address(port.device)) eal.pci_devices.push_back(port.device);
     eal.memory_bytes += std::size_t{kMbufsPerPort} * (frame_room_bytes(port.device) + 384);
   }
-  eal.memory_bytes += cpus->size() * FlowTable::size_bytes(config.flows_max);
+  eal.memory_bytes += cpus->size() * (FlowTable::size_bytes(config.flows_max) +
+                                      FragmentTracker::size_bytes(config.datagrams_max));
   if (auto started = start_eal(eal); !started) return tl::unexpected(started.error());
 
   auto parts = std::make_unique<Parts>();

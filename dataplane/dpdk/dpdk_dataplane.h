@@ -26,6 +26,7 @@ struct DpdkConfig {
   std::string workers = "1";           // a count, or a list of lcores such as "2,4-6"
   std::string eal;                     // further EAL arguments, split at spaces
   std::uint32_t flows_max = 1u << 20;  // per worker
+  std::uint32_t datagrams_max = 8192;  // in fragments, per worker
   bool huge_pages = true;
 };
 

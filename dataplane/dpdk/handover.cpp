@@ -61,8 +61,21 @@ Handover::~Handover() {
 
 unsigned Handover::owner(const Packet& packet, unsigned self) const noexcept {
   const bool has_key = packet.kind == PacketKind::transport || packet.has_embedded_key;
-  if (!has_key) return self;
-  return static_cast<unsigned>(hash_of(packet.key, secret_) % workers_);
+  if (!has_key && !packet.fragment.is_one) return self;
+  FlowKey pair{packet.local.high,
+               packet.local.low,
+               packet.remote.high,
+               packet.remote.low,
+               0,
+               0,
+               packet.zone,
+               0,
+               packet.local.family};
+  if (packet.has_embedded_key) {
+    pair.remote_high = packet.key.remote_high;
+    pair.remote_low = packet.key.remote_low;
+  }
+  return static_cast<unsigned>(hash_of(pair, secret_) % workers_);
 }
 
 bool Handover::give(unsigned from, unsigned to, rte_mbuf* frame) noexcept {

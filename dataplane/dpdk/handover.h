@@ -31,7 +31,9 @@ class Handover {
   Handover(Handover&& other) noexcept;
   Handover& operator=(Handover&&) = delete;
 
-  // The worker that owns the packet's flow; `self` for packets of no flow.
+  // The worker that owns the packet's flow; `self` for packets of no flow. All flows of two
+  // addresses live on one worker: later fragments carry no ports, and must come to where the flow
+  // of their first lives.
   [[nodiscard]] unsigned owner(const Packet& packet, unsigned self) const noexcept;
 
   // Frames not yet judged, for their owner. False: full.

@@ -14,17 +14,27 @@ constexpr int kTransmitTries = 64;
 constexpr unsigned kIdleRounds = 256;
 
 Frame frame_of(const rte_mbuf* mbuf) noexcept {
-  return {rte_pktmbuf_mtod(mbuf, const std::uint8_t*), mbuf->data_len};
+  return {rte_pktmbuf_mtod(mbuf, const std::uint8_t*), mbuf->data_len,
+          reinterpret_cast<std::uintptr_t>(mbuf)};
+}
+
+// A frame in several pieces is longer than a port of ours may receive: its headers lie, or the
+// driver does.
+Verdict verdict_on_pieces(const rte_mbuf& mbuf, Verdict verdict) noexcept {
+  if (verdict.passes() && mbuf.nb_segs != 1) verdict.reason = DropReason::malformed;
+  return verdict;
 }
 
 }  // namespace
 
-Worker::Worker(unsigned worker_index, unsigned worker_lcore, Shared& shared, FlowTable flows)
+Worker::Worker(unsigned worker_index, unsigned worker_lcore, Shared& shared, FlowTable flows,
+               FragmentTracker fragments)
     : index(worker_index),
       lcore(worker_lcore),
       shared_(shared),
       flows_(flows),
-      pipeline_(flows_),
+      fragments_(fragments),
+      pipeline_(flows_, fragments_),
       ns_per_cycle_fixed_((std::uint64_t{1'000'000'000} << 32) / rte_get_tsc_hz()) {}
 
 TimeNs Worker::now() const noexcept {
@@ -47,6 +57,10 @@ void Worker::run() noexcept {
     }
     rte_rcu_qsbr_quiescent(shared_.rcu, index);
   }
+  pipeline_.drop_held();
+  dispose_released();
+  pipeline_.report(own_counts_);
+  counts.publish(own_counts_);
   rte_rcu_qsbr_thread_offline(shared_.rcu, index);
   ended.store(true, std::memory_order_release);
 }
@@ -120,9 +134,11 @@ void Worker::judge_and_send(std::size_t port, std::span<rte_mbuf*> frames) noexc
 
   std::size_t passed = 0;
   for (std::size_t i = 0; i < frames.size(); ++i) {
-    // A frame in several pieces is longer than a port of ours may receive: its headers lie, or
-    // the driver does.
-    if (verdicts[i].passes() && frames[i]->nb_segs != 1) verdicts[i].reason = DropReason::malformed;
+    if (verdicts[i].is_held) {
+      frames[i]->port = static_cast<std::uint16_t>(port);
+      continue;
+    }
+    verdicts[i] = verdict_on_pieces(*frames[i], verdicts[i]);
     if (verdicts[i].passes()) {
       frames[passed++] = frames[i];
     } else {
@@ -130,9 +146,23 @@ void Worker::judge_and_send(std::size_t port, std::span<rte_mbuf*> frames) noexc
     }
   }
   leave(shared_.ports[port].peer, frames.first(passed));
+  dispose_released();
   pipeline_.report(own_counts_);
   counts.publish(own_counts_);
   if (pipeline_.fates() != own_fates_) fates.publish(own_fates_ = pipeline_.fates());
+}
+
+void Worker::dispose_released() noexcept {
+  ReleasedFrame released;
+  while (pipeline_.next_released(released)) {
+    auto* frame = reinterpret_cast<rte_mbuf*>(static_cast<std::uintptr_t>(released.ticket));
+    const Verdict verdict = verdict_on_pieces(*frame, released.verdict);
+    if (verdict.passes()) {
+      leave(shared_.ports[frame->port].peer, {&frame, 1});
+    } else {
+      discard(frame, verdict.reason);
+    }
+  }
 }
 
 void Worker::leave(std::size_t port, std::span<rte_mbuf*> frames) noexcept {

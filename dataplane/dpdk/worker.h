@@ -31,7 +31,8 @@ struct Shared {
 
 class Worker {
  public:
-  Worker(unsigned index, unsigned lcore, Shared& shared, FlowTable flows);
+  Worker(unsigned index, unsigned lcore, Shared& shared, FlowTable flows,
+         FragmentTracker fragments);
 
   // Polls until Shared::stop. Runs on the worker's lcore.
   void run() noexcept;
@@ -52,6 +53,8 @@ class Worker {
   // Keeps the frames of own flows in `frames`, hands the others over; how many were kept.
   unsigned hand_over(std::size_t port, std::span<rte_mbuf*> frames) noexcept;
   void judge_and_send(std::size_t port, std::span<rte_mbuf*> frames) noexcept;
+  // Sends or drops the fragments whose first has been judged, or did not come in time.
+  void dispose_released() noexcept;
   // Sends by, or hands to the worker that may use, that port.
   void leave(std::size_t port, std::span<rte_mbuf*> frames) noexcept;
   void transmit(std::size_t port, std::span<rte_mbuf*> frames) noexcept;
@@ -60,6 +63,7 @@ class Worker {
 
   Shared& shared_;
   FlowTable flows_;
+  FragmentTracker fragments_;
   Pipeline pipeline_;
   const Snapshot* current_ = nullptr;  // of this round
   Counts own_counts_;

@@ -162,6 +162,72 @@ TEST(DpdkDataplane, SwapsTheSameWithTwoWorkersThatHandOver) {
   swap_under_traffic("2", 500);
 }
 
+// Datagrams in three pieces each way, every second one with its last piece first.
+struct FragmentCaptures : Captures {
+  FragmentCaptures() {
+    std::filesystem::remove(outside);
+    std::filesystem::remove(inside);
+    std::vector<tests::Bytes> in, out;
+    for (std::uint16_t i = 0; i < 16; ++i) {
+      const std::string client = "10.1.0." + std::to_string(i + 1);
+      const auto add = [&](std::vector<tests::Bytes>& to, PacketBuilder packet) {
+        const tests::Bytes data(16, 1);
+        if (i % 2 == 1) to.push_back(packet.frame());
+        auto later = packet;
+        const auto first = packet.fragment(0, true, i).frame();
+        const auto middle = later.payload_of_fragment(data).fragment(32, true, i).frame();
+        const auto last = later.fragment(48, false, i).frame();
+        if (i % 2 == 0) {
+          to.insert(to.end(), {first, middle, last});
+        } else {
+          to.back() = last;
+          to.insert(to.end(), {middle, first});
+        }
+      };
+      add(in, PacketBuilder(client, "10.0.0.10").udp(4000 + i, 53, 24));
+      add(out, PacketBuilder("10.0.0.10", client).udp(53, 4000 + i, 24));
+    }
+    outside = capture_of("outside", in);
+    inside = capture_of("inside", out);
+  }
+};
+
+void pass_fragments(const char* workers) {
+  const FragmentCaptures captures;
+  auto opened = DpdkDataplane::open(config_of(captures, workers));
+  ASSERT_TRUE(opened) << opened.error().message;
+  DpdkDataplane& plane = **opened;
+  ASSERT_TRUE(plane.publish(snapshot_of(1, false)));
+  // Longer than a datagram is remembered, so that frames are held again and again.
+  std::uint64_t held_most = 0;
+  for (int i = 0; i < 300; ++i) {
+    held_most = std::max(held_most, total_of(plane).fragments_held);
+    std::this_thread::sleep_for(10ms);
+  }
+  const Counts allowed = total_of(plane);
+  EXPECT_GT(allowed.passed, 10'000u);
+  EXPECT_LE(allowed.datagrams_tracked, 32u);
+  EXPECT_LE(held_most, 32u * 2);
+  expect_no_drop_but(allowed,
+                     {DropReason::no_table, DropReason::handover_full, DropReason::transmit_full});
+  // A table that denies ends the datagrams too, and the frames held then are counted.
+  ASSERT_TRUE(plane.publish(snapshot_of(2, false, true)));
+  std::this_thread::sleep_for(50ms);
+  const std::uint64_t passed = total_of(plane).passed;
+  std::this_thread::sleep_for(200ms);
+  EXPECT_EQ(total_of(plane).passed, passed);
+  EXPECT_GT(dropped(total_of(plane), DropReason::revoked), 0u);
+}
+
+TEST(DpdkDataplane, PassesFragmentsWithTheirDatagram) {
+  pass_fragments("1");
+}
+
+TEST(DpdkDataplane, PassesFragmentsTheSameWithTwoWorkers) {
+  if (std::thread::hardware_concurrency() < 2) GTEST_SKIP() << "needs two CPUs";
+  pass_fragments("2");
+}
+
 TEST(DpdkDataplane, RefusesWhatItCannotOpenAndSaysWhatToDo) {
   struct Case {
     const char* description;
@@ -182,6 +248,7 @@ TEST(DpdkDataplane, RefusesWhatItCannotOpenAndSaysWhatToDo) {
       {"a list that is none", changed([](auto& c) { c.workers = "a,b"; }), "count"},
       {"a CPU twice", changed([](auto& c) { c.workers = "0,0"; }), "twice"},
       {"no flows", changed([](auto& c) { c.flows_max = 0; }), "flows-max"},
+      {"no datagrams", changed([](auto& c) { c.datagrams_max = 0; }), "datagrams-max"},
       {"one device twice", changed([](auto& c) { c.zones[0].inside = c.zones[0].outside; }),
        "same"},
       {"one name twice", changed([](auto& c) { c.zones.push_back(c.zones[0]); }), "twice"},
