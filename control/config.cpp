@@ -72,7 +72,10 @@ Options make_options(Config& config, std::vector<std::string>& zones) {
       po::value(&dpdk.datagrams_max)->default_value(dpdk.datagrams_max)->value_name("N"),
       "datagrams in fragments tracked per worker, 1 to 1048576; about 712 bytes each")(
       "no-huge", po::bool_switch(), "do without huge pages (slower)")(
-      "eal", po::value(&dpdk.eal)->value_name("\"ARGS\""), "further arguments for DPDK's EAL")(
+      "no-rss", po::bool_switch(),
+      "spread flows over the workers by handing frames over, also where the ports could spread "
+      "them")("eal", po::value(&dpdk.eal)->value_name("\"ARGS\""),
+              "further arguments for DPDK's EAL")(
       "pass-unknown-addresses", po::bool_switch(&config.settings.pass_unknown_addresses),
       "forward, unjudged, packets of addresses that no load balancer owns")(
       "allow-ip-options", po::bool_switch(&config.settings.allow_ip_options),
@@ -200,6 +203,7 @@ Result<Config> read_config(int argc, const char* const* argv) try {
   }
   po::notify(values);
   config.dataplane.huge_pages = !values["no-huge"].as<bool>();
+  config.dataplane.rss = !values["no-rss"].as<bool>();
   if (auto checked = check(config, zones); !checked) return tl::unexpected(checked.error());
   if (config.api.empty()) config.api = {"unix:/run/sluice/api.sock"};
   return config;

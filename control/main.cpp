@@ -72,6 +72,11 @@ int run(const control::Config& config, const sigset_t& signals) {
   if (!plane) return refuse(plane.error(), 1);
   for (const auto& port : (*plane)->ports()) spdlog::info("port {}: {}", port.side, port.device);
 
+  if ((*plane)->workers().size() > 1) {
+    spdlog::info("flows are spread over the workers by {}",
+                 (*plane)->spreads_by_ports() ? "the ports (RSS)" : "handing frames over");
+  }
+
   control::Publisher publisher(**store, **plane, config.settings);
   if (auto started = publisher.start(); !started) return refuse(started.error(), 1);
   const auto state = publisher.state();

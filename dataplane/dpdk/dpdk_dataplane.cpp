@@ -54,6 +54,7 @@ struct DpdkDataplane::Parts {
   // grace period did not end.
   std::vector<std::shared_ptr<const Snapshot>> held;
   bool ports_open = false;
+  bool spreads_by_ports = false;
 
   ~Parts() {
     shared.stop.store(true);
@@ -77,6 +78,21 @@ struct DpdkDataplane::Parts {
       return worker->generation.load(std::memory_order_acquire) == generation;
     });
   }
+  // Every worker has reported once since the call. False: not until the deadline.
+  [[nodiscard]] bool wait_for_round(Clock::time_point deadline) const {
+    const std::uint64_t token = rte_rcu_qsbr_start(shared.rcu);
+    while (rte_rcu_qsbr_check(shared.rcu, token, false) == 0) {
+      if (Clock::now() > deadline) return false;
+      std::this_thread::yield();
+    }
+    return true;
+  }
+  // Frames judged before the call, waiting for the worker that may use the port they leave by, are
+  // out. A worker sends all that wait in each of its rounds; the first report may end a round that
+  // had passed that point, the second ends one that had not.
+  [[nodiscard]] bool drain_passed(Clock::time_point deadline) const {
+    return shared.workers == 1 || (wait_for_round(deadline) && wait_for_round(deadline));
+  }
   rules::Result<void> open_memory();
   rules::Result<void> open_workers(const DpdkConfig& config);
 };
@@ -95,7 +111,7 @@ rules::Result<void> DpdkDataplane::Parts::open_memory() {
   shared.rcu = static_cast<rte_rcu_qsbr*>(rte_zmalloc("rcu", size, RTE_CACHE_LINE_SIZE));
   if (shared.rcu == nullptr) return fail(ErrorCode::system, "no memory to start with");
   rte_rcu_qsbr_init(shared.rcu, shared.workers);
-  auto rings = Handover::open(shared.workers, draw_secret());
+  auto rings = Handover::open(shared.workers);
   if (!rings) return tl::unexpected(rings.error());
   handover = std::make_unique<Handover>(std::move(*rings));
   shared.handover = handover.get();
@@ -166,15 +182,22 @@ rules::Result<std::unique_ptr<DpdkDataplane>> DpdkDataplane::open(const DpdkConf
   parts->shared.workers = static_cast<unsigned>(cpus->size());
   for (const ZoneConfig& zone : config.zones) parts->zones.push_back(zone.name);
   if (auto memory = parts->open_memory(); !memory) return tl::unexpected(memory.error());
-  if (auto opened = open_ports(parts->shared.ports, parts->shared.workers, parts->pool); !opened)
-    return tl::unexpected(opened.error());
+  const unsigned workers = parts->shared.workers;
+  auto rss = open_ports(parts->shared.ports, workers, config.rss, parts->pool);
+  if (!rss) return tl::unexpected(rss.error());
   parts->ports_open = true;
+  parts->spreads_by_ports = rss->has_value();
+  parts->shared.owner = *rss ? FlowOwner(workers, **rss) : FlowOwner(workers, draw_secret());
   if (auto running = parts->open_workers(config); !running) return tl::unexpected(running.error());
   return std::unique_ptr<DpdkDataplane>(new DpdkDataplane(std::move(parts)));
 }
 
 DpdkDataplane::DpdkDataplane(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 DpdkDataplane::~DpdkDataplane() = default;
+
+bool DpdkDataplane::spreads_by_ports() const {
+  return parts_->spreads_by_ports;
+}
 
 std::vector<std::string> DpdkDataplane::zones() const {
   return parts_->zones;
@@ -186,16 +209,18 @@ rules::Result<SwapReport> DpdkDataplane::publish(std::shared_ptr<const Snapshot>
   parts_->held.push_back(std::move(snapshot));
   for (const auto& worker : parts_->workers)
     worker->snapshot.store(pointer, std::memory_order_release);
-  const std::uint64_t token = rte_rcu_qsbr_start(parts_->shared.rcu);
+  const auto deadline = begin + kGracePeriodMax;
   // Nobody uses the old table, and everybody has taken the new one.
-  while (rte_rcu_qsbr_check(parts_->shared.rcu, token, false) == 0 ||
-         !parts_->all_run(pointer->generation())) {
-    if (Clock::now() - begin > kGracePeriodMax) {
-      return fail(ErrorCode::unavailable,
-                  "a worker does not answer: the change is in force on the others only; restart "
-                  "sluiced");
-    }
+  bool in_force = parts_->wait_for_round(deadline);
+  while (in_force && !parts_->all_run(pointer->generation())) {
+    in_force = Clock::now() < deadline;
     std::this_thread::yield();
+  }
+  // What the old one let pass has left.
+  if (!in_force || !parts_->drain_passed(deadline)) {
+    return fail(ErrorCode::unavailable,
+                "a worker does not answer: the change is in force on the others only; restart "
+                "sluiced");
   }
   parts_->held.erase(parts_->held.begin(), parts_->held.end() - 1);
   return SwapReport{static_cast<std::uint64_t>(

@@ -28,6 +28,7 @@ struct DpdkConfig {
   std::uint32_t flows_max = 1u << 20;  // per worker
   std::uint32_t datagrams_max = 8192;  // in fragments, per worker
   bool huge_pages = true;
+  bool rss = true;  // let ports spread frames over the workers where all of them can
 };
 
 class DpdkDataplane final : public Dataplane {
@@ -36,6 +37,9 @@ class DpdkDataplane final : public Dataplane {
   // Error: system, one sentence that names the device or resource and says what to do.
   [[nodiscard]] static rules::Result<std::unique_ptr<DpdkDataplane>> open(const DpdkConfig& config);
   ~DpdkDataplane() override;  // stops the workers, then the ports: fail closed
+
+  // The ports spread frames over the workers; else workers hand frames to each other.
+  [[nodiscard]] bool spreads_by_ports() const;
 
   [[nodiscard]] std::vector<std::string> zones() const override;
   [[nodiscard]] rules::Result<SwapReport> publish(

@@ -134,7 +134,6 @@ void swap_under_traffic(const char* workers, int swaps) {
 
   // Acknowledged is enforced: of what is received after the publish, nothing passes.
   ASSERT_TRUE(plane.publish(snapshot_of(++generation, false, true)));
-  std::this_thread::sleep_for(50ms);  // judged before, still on their way through the queues
   const std::uint64_t passed = total_of(plane).passed;
   std::this_thread::sleep_for(200ms);
   EXPECT_EQ(total_of(plane).passed, passed);
@@ -201,7 +200,6 @@ void pass_fragments(const char* workers) {
                      {DropReason::no_table, DropReason::handover_full, DropReason::transmit_full});
   // A table that denies ends the datagrams too, and the frames held then are counted.
   ASSERT_TRUE(plane.publish(snapshot_of(2, false, true)));
-  std::this_thread::sleep_for(50ms);
   const std::uint64_t passed = total_of(plane).passed;
   std::this_thread::sleep_for(200ms);
   EXPECT_EQ(total_of(plane).passed, passed);
@@ -215,6 +213,37 @@ TEST(DpdkDataplane, PassesFragmentsWithTheirDatagram) {
 TEST(DpdkDataplane, PassesFragmentsTheSameWithTwoWorkers) {
   if (std::thread::hardware_concurrency() < 2) GTEST_SKIP() << "needs two CPUs";
   pass_fragments("2");
+}
+
+// net_null has queues and a redirection table, and fills every queue with frames of zeros.
+TEST(DpdkDataplane, PollsAQueueAWorkerWherePortsSpreadByThemselves) {
+  if (std::thread::hardware_concurrency() < 2) GTEST_SKIP() << "needs two CPUs";
+  const Captures captures;
+  DpdkConfig config = config_of(captures, "2");
+  config.zones[0].outside = "net_null0";
+  config.zones[0].inside = "net_null1";
+  auto opened = DpdkDataplane::open(config);
+  ASSERT_TRUE(opened) << opened.error().message;
+  EXPECT_TRUE((*opened)->spreads_by_ports());
+  ASSERT_TRUE((*opened)->publish(snapshot_of(1, false)));
+  const auto workers = [&] { return (*opened)->workers(); };
+  EXPECT_TRUE(wait_until(
+      [&] { return workers()[0].counts.received > 1000 && workers()[1].counts.received > 1000; }));
+  EXPECT_EQ(total_of(**opened).passed, 0u);
+  // Frames of no flow stay where they came in.
+  EXPECT_EQ(dropped(total_of(**opened), DropReason::handover_full), 0u);
+}
+
+TEST(DpdkDataplane, HandsOverWherePortsShallNotSpread) {
+  if (std::thread::hardware_concurrency() < 2) GTEST_SKIP() << "needs two CPUs";
+  const Captures captures;
+  DpdkConfig config = config_of(captures, "2");
+  config.zones[0].outside = "net_null0";
+  config.zones[0].inside = "net_null1";
+  config.rss = false;
+  auto opened = DpdkDataplane::open(config);
+  ASSERT_TRUE(opened) << opened.error().message;
+  EXPECT_FALSE((*opened)->spreads_by_ports());
 }
 
 TEST(DpdkDataplane, RefusesWhatItCannotOpenAndSaysWhatToDo) {
