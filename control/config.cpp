@@ -72,6 +72,9 @@ Options make_options(Config& config, std::vector<std::string>& zones) {
       po::value(&dpdk.datagrams_max)->default_value(dpdk.datagrams_max)->value_name("N"),
       "datagrams in fragments tracked per worker, 1 to 1048576; about 712 bytes each")(
       "no-huge", po::bool_switch(), "do without huge pages (slower)")(
+      "watchdog-ms",
+      po::value(&dpdk.watchdog_ms)->default_value(dpdk.watchdog_ms)->value_name("MS"),
+      "a worker that polls no port for so long raises an alarm, 50 to 60000")(
       "no-rss", po::bool_switch(),
       "spread flows over the workers by handing frames over, also where the ports could spread "
       "them")("eal", po::value(&dpdk.eal)->value_name("\"ARGS\""),
@@ -126,6 +129,11 @@ Result<void> check(Config& config, const std::vector<std::string>& zones) {
       problems.push_back({timeout.option, fmt::format("--{} must be from 1 to {} seconds, not {}",
                                                       timeout.option, kTimeoutMax, value)});
     }
+  }
+  if (config.dataplane.watchdog_ms < 50 || config.dataplane.watchdog_ms > 60'000) {
+    problems.push_back(
+        {"watchdog-ms", fmt::format("--watchdog-ms must be from 50 to 60000 milliseconds, not {}",
+                                    config.dataplane.watchdog_ms)});
   }
   constexpr std::array<std::string_view, 6> kLevels{"trace",   "debug", "info",
                                                     "warning", "error", "off"};

@@ -15,6 +15,7 @@
 #include "dataplane/dpdk/eal.h"
 #include "dataplane/dpdk/handover.h"
 #include "dataplane/dpdk/ports.h"
+#include "dataplane/dpdk/watchdog.h"
 #include "dataplane/dpdk/worker.h"
 
 namespace sluice::dataplane::dpdk {
@@ -50,6 +51,7 @@ struct DpdkDataplane::Parts {
   std::unique_ptr<Handover> handover;
   std::vector<void*> worker_memory;  // tables of flows and of fragments
   std::vector<std::unique_ptr<Worker>> workers;
+  std::optional<Watchdog> watchdog;
   // Publisher only. Snapshots that a worker may still read: the one in force, and those whose
   // grace period did not end.
   std::vector<std::shared_ptr<const Snapshot>> held;
@@ -57,6 +59,7 @@ struct DpdkDataplane::Parts {
   bool spreads_by_ports = false;
 
   ~Parts() {
+    watchdog.reset();
     shared.stop.store(true);
     for (const auto& worker : workers) {
       rte_eal_wait_lcore(worker->lcore);
@@ -92,6 +95,16 @@ struct DpdkDataplane::Parts {
   // had passed that point, the second ends one that had not.
   [[nodiscard]] bool drain_passed(Clock::time_point deadline) const {
     return shared.workers == 1 || (wait_for_round(deadline) && wait_for_round(deadline));
+  }
+  // The workers that made no round since theirs were counted, as words.
+  [[nodiscard]] std::string silent_since(const std::vector<std::uint64_t>& rounds) const {
+    std::string names;
+    for (const auto& worker : workers) {
+      if (worker->rounds.load(std::memory_order_relaxed) > rounds[worker->index] + 1) continue;
+      names += (names.empty() ? "worker " : ", worker ") + std::to_string(worker->index) +
+               " (lcore " + std::to_string(worker->lcore) + ")";
+    }
+    return names.empty() ? "a worker" : names;
   }
   rules::Result<void> open_memory();
   rules::Result<void> open_workers(const DpdkConfig& config);
@@ -151,6 +164,7 @@ rules::Result<void> DpdkDataplane::Parts::open_workers(const DpdkConfig& config)
     if (rte_eal_remote_launch(run_worker, worker.get(), worker->lcore) != 0)
       return fail(ErrorCode::system, "worker " + std::to_string(worker->index) + " did not start");
   }
+  watchdog.emplace(workers, config.watchdog_ms, config.alarm);
   return {};
 }
 
@@ -210,6 +224,9 @@ rules::Result<SwapReport> DpdkDataplane::publish(std::shared_ptr<const Snapshot>
   for (const auto& worker : parts_->workers)
     worker->snapshot.store(pointer, std::memory_order_release);
   const auto deadline = begin + kGracePeriodMax;
+  std::vector<std::uint64_t> rounds;
+  for (const auto& worker : parts_->workers)
+    rounds.push_back(worker->rounds.load(std::memory_order_relaxed));
   // Nobody uses the old table, and everybody has taken the new one.
   bool in_force = parts_->wait_for_round(deadline);
   while (in_force && !parts_->all_run(pointer->generation())) {
@@ -219,8 +236,8 @@ rules::Result<SwapReport> DpdkDataplane::publish(std::shared_ptr<const Snapshot>
   // What the old one let pass has left.
   if (!in_force || !parts_->drain_passed(deadline)) {
     return fail(ErrorCode::unavailable,
-                "a worker does not answer: the change is in force on the others only; restart "
-                "sluiced");
+                parts_->silent_since(rounds) +
+                    " does not answer: the change is in force on the others only; restart sluiced");
   }
   parts_->held.erase(parts_->held.begin(), parts_->held.end() - 1);
   return SwapReport{static_cast<std::uint64_t>(
@@ -229,9 +246,11 @@ rules::Result<SwapReport> DpdkDataplane::publish(std::shared_ptr<const Snapshot>
 
 std::vector<WorkerReport> DpdkDataplane::workers() const {
   std::vector<WorkerReport> reports;
-  for (const auto& worker : parts_->workers)
-    reports.push_back(
-        {worker->lcore, worker->generation.load(std::memory_order_relaxed), worker->counts.read()});
+  for (const auto& worker : parts_->workers) {
+    reports.push_back({worker->lcore, worker->generation.load(std::memory_order_relaxed),
+                       worker->counts.read(), parts_->watchdog->silent_ms(worker->index),
+                       parts_->watchdog->is_hung(worker->index)});
+  }
   return reports;
 }
 

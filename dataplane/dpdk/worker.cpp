@@ -55,6 +55,7 @@ void Worker::run() noexcept {
       idle_rounds = 0;
     }
     rte_rcu_qsbr_quiescent(shared_.rcu, index);
+    rounds.store(rounds.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
   pipeline_.drop_held();
   dispose_released();

@@ -41,6 +41,7 @@ class Worker {
 
   std::atomic<const Snapshot*> snapshot{nullptr};  // publisher: w, worker: r
   std::atomic<std::uint64_t> generation{0};        // worker: w, others: r
+  std::atomic<std::uint64_t> rounds{0};            // worker: rw, watchdog and publisher: r
   SharedCounts counts;                             // worker: w, others: r
   std::atomic<bool> ended{false};                  // worker: w, its last act; destructor: r
   const unsigned index;
