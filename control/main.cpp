@@ -47,13 +47,9 @@ void wait_for_end(const sigset_t& signals) {
 }
 
 void log_alarm(const dataplane::dpdk::WorkerAlarm& alarm) {
-  if (alarm.hangs) {
-    spdlog::critical("worker {} (lcore {}) hangs: no port polled for {} ms", alarm.worker,
-                     alarm.lcore, alarm.silent_ms);
-  } else {
-    spdlog::warn("worker {} (lcore {}) goes on after {} ms", alarm.worker, alarm.lcore,
-                 alarm.silent_ms);
-  }
+  spdlog::log(alarm.hangs ? spdlog::level::critical : spdlog::level::warn,
+              "worker {} (lcore {}) {} {} ms", alarm.worker, alarm.lcore,
+              alarm.hangs ? "hangs: no port polled for" : "goes on after", alarm.silent_ms);
 }
 
 void make_socket_folder(const std::string& address) {
@@ -85,17 +81,15 @@ int run(const control::Config& config, const sigset_t& signals) {
   if (!plane) return refuse(plane.error(), 1);
   for (const auto& port : (*plane)->ports()) spdlog::info("port {}: {}", port.side, port.device);
 
-  if ((*plane)->workers().size() > 1) {
-    spdlog::info("flows are spread over the workers by {}",
-                 (*plane)->spreads_by_ports() ? "the ports (RSS)" : "handing frames over");
-  }
-
   control::Publisher publisher(**store, **plane, config.settings);
   if (auto started = publisher.start(); !started) return refuse(started.error(), 1);
   const auto state = publisher.state();
-  spdlog::info("enforcing generation {}: {} load balancers, {} security groups, {} workers",
-               state->generation, state->node.load_balancers.size(), state->node.groups.size(),
-               (*plane)->workers().size());
+  spdlog::info(
+      "enforcing generation {}: {} load balancers, {} security groups, {} workers, "
+      "flows spread by {}",
+      state->generation, state->node.load_balancers.size(), state->node.groups.size(),
+      (*plane)->workers().size(),
+      (*plane)->spreads_by_ports() ? "the ports" : "handing frames over");
 
   publisher_of_api = &publisher;
   (*server)->start();
