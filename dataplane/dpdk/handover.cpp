@@ -70,8 +70,5 @@ bool Handover::give_passed(unsigned from, unsigned to, rte_mbuf* frame) noexcept
 unsigned Handover::take_passed(unsigned from, unsigned to, std::span<rte_mbuf*> frames) noexcept {
   return take_from(passed_[index(from, to)], frames);
 }
-unsigned Handover::passed_waiting(unsigned from, unsigned to) const noexcept {
-  return rte_ring_count(passed_[index(from, to)]);
-}
 
 }  // namespace sluice::dataplane::dpdk

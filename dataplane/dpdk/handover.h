@@ -36,8 +36,6 @@ class Handover {
   // Frames that passed; m->port is the port that they leave by.
   [[nodiscard]] bool give_passed(unsigned from, unsigned to, rte_mbuf* frame) noexcept;
   unsigned take_passed(unsigned from, unsigned to, std::span<rte_mbuf*> frames) noexcept;
-  // How many of them wait now.
-  [[nodiscard]] unsigned passed_waiting(unsigned from, unsigned to) const noexcept;
 
  private:
   explicit Handover(unsigned workers) : workers_(workers) {}

@@ -129,22 +129,21 @@ unsigned Worker::poll_handover() noexcept {
   return total;
 }
 
-// All that wait now, not a burst of them: the publisher counts on it (drain_passed).
+// All that wait now, not a burst of them: the publisher counts on it (drain_passed). What comes in
+// meanwhile may wait for the next round.
 unsigned Worker::send_passed(unsigned from) noexcept {
-  const unsigned waiting = shared_.handover->passed_waiting(from, index);
-  for (unsigned sent = 0; sent < waiting;) {
-    Burst frames;
-    const unsigned count = shared_.handover->take_passed(from, index, frames);
-    if (count == 0) break;
+  unsigned sent = 0;
+  Burst frames;
+  for (unsigned count = kBurstMax; count == kBurstMax && sent < kHandoverFrames; sent += count) {
+    count = shared_.handover->take_passed(from, index, frames);
     // A burst of the driver leaves by one port.
     for (unsigned first = 0, next = 0; first < count; first = next) {
       const std::uint16_t port = frames[first]->port;
       while (next < count && frames[next]->port == port) ++next;
       transmit(port, {frames.data() + first, next - first});
     }
-    sent += count;
   }
-  return waiting;
+  return sent;
 }
 
 void Worker::judge_and_send(std::size_t port, std::span<rte_mbuf*> frames) noexcept {
