@@ -9,6 +9,7 @@
 #include <set>
 
 #include "control/api_reads.h"
+#include "control/flows_option.h"
 
 namespace sluice::control {
 namespace {
@@ -267,6 +268,7 @@ void submit(const Call& call, const Route& route, Respond respond) {
     data["compile_us"] = applied->compile_us;
     data["store_us"] = applied->store_us;
     data["swap_us"] = applied->swap_us;
+    data["flows"] = fates_to_json(applied->flows);
     respond(success(std::move(data), message, applied->generation));
   });
 }

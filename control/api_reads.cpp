@@ -64,7 +64,12 @@ Json counts_json(const dataplane::Counts& counts) {
           {"flows_opened", counts.flows_opened},
           {"flows_live", counts.flows_live},
           {"flows_embryonic", counts.flows_embryonic},
+          {"flows_adopted", counts.flows_adopted},
           {"flows_replaced", counts.flows_replaced},
+          {"flows_replaced_by_share", counts.flows_replaced_by_share},
+          {"flows_pressed", counts.flows_pressed},
+          {"cells_free", counts.cells_free},
+          {"cells_max", counts.cells_max},
           {"fragments_held", counts.fragments_held},
           {"datagrams_tracked", counts.datagrams_tracked},
           {"datagrams_replaced", counts.datagrams_replaced}};

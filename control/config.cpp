@@ -43,8 +43,9 @@ constexpr std::array<Timeout, 8> kTimeouts{{
     {"timeout-icmp", &FlowTimeouts::icmp_s, "ICMP echo"},
     {"timeout-other", &FlowTimeouts::other_s, "other protocols"},
 }};
-// The clock of a flow counts milliseconds in 32 bits.
 constexpr std::uint32_t kTimeoutMax = 7 * 24 * 3600;
+constexpr std::uint32_t kAdoptSeconds = 60;
+constexpr std::uint32_t kAdoptMax = 24 * 3600;
 
 struct Options {
   po::options_description general{"General"};
@@ -53,7 +54,7 @@ struct Options {
   po::options_description file;
 };
 
-Options make_options(Config& config, std::vector<std::string>& zones) {
+Options make_options(Config& config, std::vector<std::string>& zones, std::string& tracking) {
   Options options;
   auto& dpdk = config.dataplane;
   options.general.add_options()("help,h", "print this and exit")("version",
@@ -67,7 +68,7 @@ Options make_options(Config& config, std::vector<std::string>& zones) {
       "workers", po::value(&dpdk.workers)->default_value(dpdk.workers)->value_name("N|CPUS"),
       "poll-mode workers: a count, or CPUs such as 2,4-6; each burns its CPU")(
       "flows-max", po::value(&dpdk.flows_max)->default_value(dpdk.flows_max)->value_name("N"),
-      "tracked connections per worker, 1 to 67108864; about 88 bytes each")(
+      "tracked connections per worker, 1 to 67108864; about 88 bytes each, and IPv6 counts twice")(
       "datagrams-max",
       po::value(&dpdk.datagrams_max)->default_value(dpdk.datagrams_max)->value_name("N"),
       "datagrams in fragments tracked per worker, 1 to 1048576; about 712 bytes each")(
@@ -82,7 +83,18 @@ Options make_options(Config& config, std::vector<std::string>& zones) {
       "pass-unknown-addresses", po::bool_switch(&config.settings.pass_unknown_addresses),
       "forward, unjudged, packets of addresses that no load balancer owns")(
       "allow-ip-options", po::bool_switch(&config.settings.allow_ip_options),
-      "forward IPv4 packets with options");
+      "forward IPv4 packets with options")(
+      "tracking", po::value(&tracking)->default_value("strict")->value_name("MODE"),
+      "strict: every packet belongs to a connection or opens one; rules_first: what the rules "
+      "allow "
+      "in its own direction passes by them alone, which is faster and looser (no window checks of "
+      "what passes so)")(
+      "adopt-seconds",
+      po::value(&config.settings.adopt_s)->default_value(kAdoptSeconds)->value_name("S"),
+      "for so long after the start, TCP connections met in their middle are adopted if the rules "
+      "allow them; 0: never")(
+      "no-verify-checksums", po::bool_switch(),
+      "trust the transport checksums of packets that open or end connections");
   options.general.add_options()(
       "state", po::value(&config.state)->default_value(config.state)->value_name("FILE"),
       "where acknowledged changes are kept")(
@@ -113,7 +125,8 @@ std::string help_of(const Options& options) {
   return text.str();
 }
 
-Result<void> check(Config& config, const std::vector<std::string>& zones) {
+Result<void> check(Config& config, const std::vector<std::string>& zones,
+                   const std::string& tracking) {
   std::vector<rules::Problem> problems;
   for (const std::string& text : zones) {
     auto zone = parse_zone(text);
@@ -134,6 +147,17 @@ Result<void> check(Config& config, const std::vector<std::string>& zones) {
     problems.push_back(
         {"watchdog-ms", fmt::format("--watchdog-ms must be from 50 to 60000 milliseconds, not {}",
                                     config.dataplane.watchdog_ms)});
+  }
+  if (tracking == "rules_first") {
+    config.settings.tracking = dataplane::Tracking::rules_first;
+  } else if (tracking != "strict") {
+    problems.push_back(
+        {"tracking",
+         fmt::format("--tracking must be strict or rules_first, not \"{}\"", tracking)});
+  }
+  if (config.settings.adopt_s > kAdoptMax) {
+    problems.push_back({"adopt-seconds", fmt::format("--adopt-seconds must be from 0 to {}, not {}",
+                                                     kAdoptMax, config.settings.adopt_s)});
   }
   constexpr std::array<std::string_view, 6> kLevels{"trace",   "debug", "info",
                                                     "warning", "error", "off"};
@@ -190,7 +214,8 @@ Result<ZoneConfig> parse_zone(const std::string& text) {
 Result<Config> read_config(int argc, const char* const* argv) try {
   Config config;
   std::vector<std::string> zones;
-  const Options options = make_options(config, zones);
+  std::string tracking;
+  const Options options = make_options(config, zones, tracking);
   po::variables_map values;
   po::store(po::command_line_parser(argc, argv).options(options.file).positional({}).run(), values);
   if (values.contains("help")) {
@@ -212,7 +237,9 @@ Result<Config> read_config(int argc, const char* const* argv) try {
   po::notify(values);
   config.dataplane.huge_pages = !values["no-huge"].as<bool>();
   config.dataplane.rss = !values["no-rss"].as<bool>();
-  if (auto checked = check(config, zones); !checked) return tl::unexpected(checked.error());
+  config.settings.verify_checksums = !values["no-verify-checksums"].as<bool>();
+  if (auto checked = check(config, zones, tracking); !checked)
+    return tl::unexpected(checked.error());
   if (config.api.empty()) config.api = {"unix:/run/sluice/api.sock"};
   return config;
 } catch (const po::error& error) {

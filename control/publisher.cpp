@@ -46,7 +46,7 @@ Result<void> Publisher::start() {
   const State nothing;
   auto state = std::make_shared<State>(is_new ? first_state() : std::move(**stored));
   if (is_new) state->generation = 1;
-  auto enforced = enforce(std::make_shared<const State>(nothing), state, is_new);
+  auto enforced = enforce(std::make_shared<const State>(nothing), state, is_new, {});
   if (!enforced) return tl::unexpected(enforced.error());
   thread_ = std::thread([this] { run(); });
   return {};
@@ -83,7 +83,8 @@ Result<Applied> Publisher::apply(const Change& change) try {
   auto outcome = change(*before);
   if (!outcome) return tl::unexpected(outcome.error());
   outcome->next.generation = before->generation + 1;
-  auto applied = enforce(before, std::make_shared<const State>(std::move(outcome->next)), true);
+  auto applied = enforce(before, std::make_shared<const State>(std::move(outcome->next)), true,
+                         outcome->flows);
   if (applied) applied->answer = std::move(outcome->answer);
   return applied;
 } catch (const std::exception& exception) {
@@ -92,7 +93,8 @@ Result<Applied> Publisher::apply(const Change& change) try {
               std::string("The change could not be made: ") + exception.what());
 }
 
-Result<Applied> Publisher::enforce(StatePtr before, StatePtr after, bool store) {
+Result<Applied> Publisher::enforce(StatePtr before, StatePtr after, bool store,
+                                   dataplane::FlowsOnChange flows) {
   Applied applied;
   applied.generation = after->generation;
 
@@ -100,7 +102,7 @@ Result<Applied> Publisher::enforce(StatePtr before, StatePtr after, bool store) 
   auto table = compiler_.compile(after->node, zones_, after->generation);
   if (!table) return tl::unexpected(table.error());
   auto snapshot = std::make_shared<const dataplane::Snapshot>(
-      dataplane::Snapshot{std::move(*table), settings_});
+      dataplane::Snapshot{std::move(*table), settings_, flows});
   applied.compile_us = us_since(compile_begin);
 
   const auto store_begin = Clock::now();
@@ -116,6 +118,7 @@ Result<Applied> Publisher::enforce(StatePtr before, StatePtr after, bool store) 
     return tl::unexpected(swapped.error());
   }
   applied.swap_us = swapped->swap_ns / 1000;
+  applied.flows = swapped->flows;
   in_force_ = snapshot;
   state_.store(std::move(after));
   const std::lock_guard lock(mutex_);

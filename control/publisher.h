@@ -29,6 +29,7 @@ struct Applied {
   std::uint64_t compile_us = 0;
   std::uint64_t store_us = 0;
   std::uint64_t swap_us = 0;
+  dataplane::FateCounts flows;  // live flows that the change no longer allows
 };
 
 // What the table in force is like.
@@ -71,7 +72,8 @@ class Publisher {
   };
   void run();
   [[nodiscard]] rules::Result<Applied> apply(const Change& change);
-  [[nodiscard]] rules::Result<Applied> enforce(StatePtr before, StatePtr after, bool store);
+  [[nodiscard]] rules::Result<Applied> enforce(StatePtr before, StatePtr after, bool store,
+                                               dataplane::FlowsOnChange flows);
   void roll_back(const State& before, const State& after);
 
   Store& store_;                     // publisher thread only, once it runs

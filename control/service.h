@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "control/state.h"
+#include "dataplane/dataplane.h"
 #include "rules/json.h"
 
 namespace sluice::control {
@@ -19,9 +20,11 @@ namespace sluice::control {
 struct Outcome {
   State next;
   rules::Json answer = rules::Json::object();  // `data` of the answer
+  dataplane::FlowsOnChange flows{};            // what becomes of flows no longer allowed
 };
 
-// Groups (bodies as in API.md).
+// Groups (bodies as in API.md). An update, attach and detach take `flows`: cut, keep,
+// drain:SECONDS.
 [[nodiscard]] rules::Result<Outcome> create_group(const State& state, const rules::Json& body);
 [[nodiscard]] rules::Result<Outcome> update_group(const State& state, rules::GroupId id,
                                                   const rules::Json& body);

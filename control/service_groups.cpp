@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "control/flows_option.h"
 #include "control/load_balancer.h"
 #include "control/service.h"
 #include "rules/builtin_groups.h"
@@ -75,8 +76,11 @@ Result<Outcome> update_group(const State& state, GroupId id, const Json& body) {
   if (!previous) return tl::unexpected(previous.error());
   auto group = rules::group_from_json(body, state.node);
   if (!group) return tl::unexpected(group.error());
+  std::vector<Problem> problems;
+  const auto flows = read_flows(body, problems);
+  if (!problems.empty()) return fail(rules::refusal(std::move(problems)));
   if (auto taken = name_taken(state, group->name, id)) return conflict({*taken});
-  Outcome outcome{state, {}};
+  Outcome outcome{state, {}, flows};
   group->id = id;
   group->is_all_traffic_rule = previous->is_all_traffic_rule;
   rules::keep_identities(&*previous, *group, outcome.next.next_rule);

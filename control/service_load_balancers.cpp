@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "control/flows_option.h"
 #include "control/load_balancer.h"
 #include "control/service.h"
 #include "rules/validate.h"
@@ -40,9 +41,6 @@ Result<LoadBalancer> lb_that_may_change(const State& state, LbId id, std::string
 // something other than what was asked.
 void refuse_extras(const Json& body, std::vector<Problem>& problems) {
   rules::FieldReader fields(body, "", problems);
-  if (fields.has("flows") && body["flows"] != "cut") {
-    fields.problem("flows", "only \"cut\" is there: flows that are no longer allowed end");
-  }
   if (body.value("dry_run", Json(false)) != false) {
     fields.problem("dry_run", "not there yet; leave it out");
   }
@@ -52,6 +50,7 @@ void refuse_extras(const Json& body, std::vector<Problem>& problems) {
 
 struct GroupIds {
   std::vector<GroupId> ids;
+  dataplane::FlowsOnChange flows;
   std::vector<Problem> problems;
   bool unknown = false;
 };
@@ -64,6 +63,7 @@ GroupIds read_group_ids(const State& state, const Json& body) {
     return read;
   }
   refuse_extras(body, read.problems);
+  read.flows = read_flows(body, read.problems);
   const char* name =
       body.contains("security_group_ids") ? "security_group_ids" : "security_group_id";
   const Json value = body.value(name, Json());
@@ -132,7 +132,7 @@ Result<Outcome> attach(const State& state, LbId id, const Json& body) {
     lb->groups.push_back(group);
   }
   if (!problems.empty()) return fail(rules::refusal(std::move(problems), ErrorCode::conflict));
-  Outcome outcome{state, {{"id", id}, {"security_group_ids", read.ids}}};
+  Outcome outcome{state, {{"id", id}, {"security_group_ids", read.ids}}, read.flows};
   put(outcome.next, std::move(*lb));
   return outcome;
 }
@@ -156,7 +156,7 @@ Result<Outcome> detach(const State& state, LbId id, const Json& body) {
     std::erase(lb->groups, group);
   }
   if (!problems.empty()) return fail(rules::refusal(std::move(problems), ErrorCode::conflict));
-  Outcome outcome{state, {{"id", id}, {"security_group_ids", read.ids}}};
+  Outcome outcome{state, {{"id", id}, {"security_group_ids", read.ids}}, read.flows};
   put(outcome.next, std::move(*lb));
   return outcome;
 }

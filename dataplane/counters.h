@@ -6,9 +6,9 @@
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <cstdint>
 
+#include "dataplane/shared_value.h"
 #include "dataplane/verdict.h"
 
 namespace sluice::dataplane {
@@ -19,9 +19,14 @@ struct Counts {
   std::array<std::uint64_t, kDropReasons> dropped{};  // [none] stays 0
   std::uint64_t bytes_passed = 0;
   std::uint64_t flows_opened = 0;
-  std::uint64_t flows_live = 0;       // gauge
-  std::uint64_t flows_embryonic = 0;  // gauge: no reply seen yet
-  std::uint64_t flows_replaced = 0;   // embryonic flows that gave way to newer ones
+  std::uint64_t flows_live = 0;               // gauge
+  std::uint64_t flows_embryonic = 0;          // gauge: no reply seen yet
+  std::uint64_t flows_adopted = 0;            // met in their middle after a start
+  std::uint64_t flows_replaced = 0;           // embryonic flows that gave way to newer ones
+  std::uint64_t flows_replaced_by_share = 0;  // the same, to flows of their own remote host
+  std::uint64_t flows_pressed = 0;            // opened while less than a quarter was free
+  std::uint64_t cells_free = 0;               // gauge: room for so many IPv4 flows
+  std::uint64_t cells_max = 0;                // gauge
 
   std::uint64_t fragments_held = 0;      // gauge: frames that wait for their first fragment
   std::uint64_t datagrams_tracked = 0;   // gauge: datagrams in fragments
@@ -42,17 +47,6 @@ struct Counts {
   bool operator==(const Counts&) const = default;
 };
 
-// A sequence lock around Counts (Boehm, "Can seqlocks get along with programming language memory
-// models?", 2012): the writer never waits, a reader retries while a write is under way.
-class SharedCounts {
- public:
-  void publish(const Counts& counts) noexcept;  // the owning worker
-  [[nodiscard]] Counts read() const noexcept;   // any thread
-
- private:
-  static constexpr std::size_t kWords = sizeof(Counts) / sizeof(std::uint64_t);
-  alignas(64) std::atomic<std::uint64_t> sequence_{0};      // worker: rw, others: r
-  std::array<std::atomic<std::uint64_t>, kWords> words_{};  // worker: w, others: r
-};
+using SharedCounts = SharedValue<Counts>;
 
 }  // namespace sluice::dataplane

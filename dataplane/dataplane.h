@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "dataplane/counters.h"
+#include "dataplane/fate_counts.h"
 #include "dataplane/snapshot.h"
 #include "rules/result.h"
 
@@ -16,6 +17,7 @@ namespace sluice::dataplane {
 
 struct SwapReport {
   std::uint64_t swap_ns = 0;  // from the store of the pointers to the end of the grace period
+  FateCounts flows{};         // of all workers; not `complete`: the counting was still under way
 };
 
 struct WorkerReport {
@@ -42,7 +44,8 @@ class Dataplane {
   // Zone names in the order of the zone indexes that the table must be compiled with.
   [[nodiscard]] virtual std::vector<std::string> zones() const = 0;
 
-  // Puts the snapshot in force on every worker and returns when no worker uses the one before.
+  // Puts the snapshot in force on every worker and returns when no worker uses the one before, and
+  // every live flow was judged again (or a few seconds have gone by with that).
   // Owner: one thread, the publisher. Errors: unavailable (a worker does not answer: `message`
   // names it; the new snapshot is in force on those that do, and stays referenced).
   [[nodiscard]] virtual rules::Result<SwapReport> publish(

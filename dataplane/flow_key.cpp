@@ -8,6 +8,11 @@
 namespace sluice::dataplane {
 namespace {
 
+using Hash = std::uint64_t (*)(const FlowKey&, const HashSecret&) noexcept;
+
+// Chosen once, before main: one binary runs on every CPU.
+const Hash kHash = has_aes_hash() ? aes_hash_of : siphash_of;
+
 // SipHash (Aumasson, Bernstein 2012), one round a word and three to finish.
 struct SipState {
   std::uint64_t v0, v1, v2, v3;
@@ -34,6 +39,10 @@ struct SipState {
 }  // namespace
 
 std::uint64_t hash_of(const FlowKey& key, const HashSecret& secret) noexcept {
+  return kHash(key, secret);
+}
+
+std::uint64_t siphash_of(const FlowKey& key, const HashSecret& secret) noexcept {
   std::array<std::uint64_t, sizeof(FlowKey) / 8> words;
   std::memcpy(words.data(), &key, sizeof(key));
   SipState state{secret.k0 ^ 0x736f6d6570736575u, secret.k1 ^ 0x646f72616e646f6du,

@@ -3,7 +3,10 @@
 // The identity of a connection, oriented by side, so that both directions build the same bytes.
 #pragma once
 
+#include <bit>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "rules/address.h"
 
@@ -22,8 +25,33 @@ struct FlowKey {
   rules::Family family = rules::Family::ipv4;
 
   bool operator==(const FlowKey&) const = default;
+
+  // Both IPv4 addresses in one word.
+  [[nodiscard]] std::uint64_t ipv4_addresses() const noexcept {
+    return (local_low << 32) | static_cast<std::uint32_t>(remote_low);
+  }
+  // Ports, zone, protocol and family in one word.
+  [[nodiscard]] std::uint64_t identity() const noexcept {
+    std::uint64_t word = 0;
+    std::memcpy(&word, &local_port, sizeof(word));
+    return word;
+  }
+  [[nodiscard]] static std::uint64_t identity_of(std::uint16_t local_port,
+                                                 std::uint16_t remote_port, std::uint16_t zone,
+                                                 std::uint8_t protocol,
+                                                 rules::Family family) noexcept {
+    if constexpr (std::endian::native == std::endian::little) {
+      // In a register: a word put together in memory would stall its reader.
+      return std::uint64_t{local_port} | std::uint64_t{remote_port} << 16 |
+             std::uint64_t{zone} << 32 | std::uint64_t{protocol} << 48 |
+             std::uint64_t{static_cast<std::uint8_t>(family)} << 56;
+    } else {
+      return FlowKey{0, 0, 0, 0, local_port, remote_port, zone, protocol, family}.identity();
+    }
+  }
+  void set_identity(std::uint64_t word) noexcept { std::memcpy(&local_port, &word, sizeof(word)); }
 };
-static_assert(sizeof(FlowKey) == 40);
+static_assert(sizeof(FlowKey) == 40 && offsetof(FlowKey, local_port) == 32);
 
 // The secret of the node's hashes, drawn at start (RFC 6056 §3.3.3 tells why such hashes are
 // keyed).
@@ -32,7 +60,14 @@ struct HashSecret {
   std::uint64_t k1 = 0;
 };
 
-// Keyed: an attacker who does not know the secret cannot choose keys that collide.
+// Keyed: an attacker who does not know the secret cannot choose keys that collide. AES rounds
+// where the CPU has them, SipHash elsewhere: the value means something within one process only.
 [[nodiscard]] std::uint64_t hash_of(const FlowKey& key, const HashSecret& secret) noexcept;
+
+// The two behind hash_of, for tests and benchmarks.
+[[nodiscard]] std::uint64_t siphash_of(const FlowKey& key, const HashSecret& secret) noexcept;
+[[nodiscard]] bool has_aes_hash() noexcept;
+// Undefined without has_aes_hash().
+[[nodiscard]] std::uint64_t aes_hash_of(const FlowKey& key, const HashSecret& secret) noexcept;
 
 }  // namespace sluice::dataplane

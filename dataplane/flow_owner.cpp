@@ -19,10 +19,11 @@ std::uint64_t load64(const std::uint8_t* bytes) noexcept {
   return std::uint64_t{load32(bytes)} << 32 | load32(bytes + 4);
 }
 
-// Options are refused later, by the owner, if at all.
+// Options and checksums are refused later, by the owner, if at all.
 constexpr Settings kLenient = [] {
   Settings settings;
   settings.allow_ip_options = true;
+  settings.verify_checksums = false;
   return settings;
 }();
 

@@ -5,216 +5,222 @@
 #include <bit>
 #include <new>
 
-#include "rules/model.h"
-
 namespace sluice::dataplane {
 namespace {
 
-std::uint32_t to_ms(TimeNs now) {
-  return static_cast<std::uint32_t>(now / 1'000'000);
-}
+// The farthest time that a bucket's 16 bits can tell from the past; later ones are looked at then.
+constexpr std::uint32_t kDueMax = 30'000;
 
-std::uint32_t timeout_s(const Flow& flow, const FlowTimeouts& timeouts) {
-  switch (flow.key.protocol) {
-    case rules::kProtocolTcp:
-      switch (flow.tcp) {
-        case TcpState::syn_sent:
-        case TcpState::syn_received:
-          return timeouts.tcp_opening_s;
-        case TcpState::established:
-          return timeouts.tcp_established_s;
-        case TcpState::reset:
-          return timeouts.tcp_reset_s;
-        default:
-          return timeouts.tcp_closing_s;
-      }
-    case rules::kProtocolUdp:
-      return flow.replied ? timeouts.udp_replied_s : timeouts.udp_unreplied_s;
-    case rules::kProtocolIcmp:
-    case rules::kProtocolIcmpv6:
-      return timeouts.icmp_s;
-    default:
-      return timeouts.other_s;
-  }
+bool is_ipv6(const FlowKey& key) {
+  return key.family == rules::Family::ipv6;
 }
-
-// How many buckets a full table looks through for a flow that may give way.
-constexpr std::size_t kReplaceBuckets = 32;
+std::uint32_t cells_for(const FlowKey& key) {
+  return is_ipv6(key) ? 2 : 1;
+}
+// What tells IPv6 flows apart before their second cell is read.
+std::uint32_t check_of(std::uint64_t hash) {
+  return static_cast<std::uint32_t>(hash >> 16);
+}
 
 }  // namespace
 
-std::size_t FlowTable::buckets_for(std::uint32_t flows_max) noexcept {
-  return std::bit_ceil(std::max<std::size_t>(std::size_t{flows_max} * 2 / kPlaces, 2));
-}
-
 std::size_t FlowTable::size_bytes(std::uint32_t flows_max) noexcept {
-  return buckets_for(flows_max) * sizeof(Bucket) + std::size_t{flows_max} * sizeof(Flow) +
-         std::size_t{flows_max} * sizeof(std::uint32_t);
+  return FlowBuckets::size_bytes(flows_max) + EmbryonicFlows::size_bytes(flows_max) +
+         std::size_t{flows_max} * sizeof(Flow);
 }
 
 FlowTable::FlowTable(FlowMemory memory, std::uint32_t flows_max, HashSecret secret) noexcept
-    : secret_(secret) {
-  const std::size_t buckets = buckets_for(flows_max);
-  std::byte* at = memory.data();
-  buckets_ = new (at) Bucket[buckets]();
-  bucket_mask_ = buckets - 1;
-  at += buckets * sizeof(Bucket);
-  flows_ = new (at) Flow[flows_max]();
-  at += std::size_t{flows_max} * sizeof(Flow);
-  free_ = new (at) std::uint32_t[flows_max];
-  free_count_ = flows_max;
-  for (std::uint32_t i = 0; i < flows_max; ++i) free_[i] = flows_max - 1 - i;
+    : secret_(secret),
+      buckets_(memory.data(), flows_max),
+      embryonic_(memory.data() + FlowBuckets::size_bytes(flows_max), flows_max),
+      cells_(reinterpret_cast<Flow*>(memory.data() + FlowBuckets::size_bytes(flows_max) +
+                                     EmbryonicFlows::size_bytes(flows_max))),
+      cells_max_(flows_max),
+      free_count_(flows_max) {}
+
+void FlowTable::set_clock(TimeNs now, const FlowTimeouts& timeouts) noexcept {
+  now_s_ = static_cast<std::uint32_t>(now / 1'000'000'000);
+  const auto set = [&](auto state, std::uint32_t seconds) {
+    timeouts_s_[static_cast<std::size_t>(state)] = seconds;
+  };
+  set(TcpState::syn_sent, timeouts.tcp_opening_s);
+  set(TcpState::syn_crossed, timeouts.tcp_opening_s);
+  set(TcpState::syn_received, timeouts.tcp_opening_s);
+  set(TcpState::established, timeouts.tcp_established_s);
+  set(TcpState::fin_opener, timeouts.tcp_closing_s);
+  set(TcpState::fin_other, timeouts.tcp_closing_s);
+  set(TcpState::closing, timeouts.tcp_closing_s);
+  set(TcpState::reset, timeouts.tcp_reset_s);
+  set(FlowState::udp_unreplied, timeouts.udp_unreplied_s);
+  set(FlowState::udp_replied, timeouts.udp_replied_s);
+  set(FlowState::icmp_echo, timeouts.icmp_s);
+  set(FlowState::other, timeouts.other_s);
 }
 
-FlowTable::Bucket* FlowTable::first_bucket(std::uint64_t hash) const noexcept {
-  return buckets_ + (hash & bucket_mask_);
+std::uint16_t FlowTable::due_s(const Flow& flow) const noexcept {
+  const std::uint32_t idle = now_s_ - flow.seen_s, allowed = timeout_s(flow.state);
+  const std::uint32_t left = idle > allowed ? 0 : allowed - idle + 1;
+  return static_cast<std::uint16_t>(now_s_ + std::min(left, kDueMax));
 }
 
-FlowTable::Bucket* FlowTable::second_bucket(std::uint64_t hash) const noexcept {
-  return buckets_ + (((hash >> 32) * 0x9e3779b1u) & bucket_mask_);
+bool FlowTable::prefetch_flow(std::uint64_t hash) const noexcept {
+  bool found = false;
+  (void)buckets_.find(hash, [&](FlowIndex cell) {
+    __builtin_prefetch(cells_ + cell, 1);
+    found = true;
+    return false;  // all of equal tag
+  });
+  return found;
 }
 
-std::uint16_t FlowTable::tag_of(std::uint64_t hash) noexcept {
-  const auto tag = static_cast<std::uint16_t>(hash >> 48);
-  return tag == 0 ? 1 : tag;
+bool FlowTable::is_at(FlowIndex cell, const FlowKey& key, std::uint64_t hash) const noexcept {
+  const Flow& flow = cells_[cell];
+  if (flow.identity != key.identity()) return false;
+  if (!is_ipv6(key)) return flow.addresses == key.ipv4_addresses();
+  if (flow.addresses >> 32 != check_of(hash)) return false;
+  const FlowAddresses& addresses = addresses_of(flow);
+  return addresses.local_high == key.local_high && addresses.local_low == key.local_low &&
+         addresses.remote_high == key.remote_high && addresses.remote_low == key.remote_low;
 }
 
-void FlowTable::prefetch(std::uint64_t hash) const noexcept {
-  __builtin_prefetch(first_bucket(hash));
-  __builtin_prefetch(second_bucket(hash));
-}
-
-bool FlowTable::is_over(const Flow& flow, TimeNs now, const FlowTimeouts& timeouts) const noexcept {
-  // Idle times are at most 2^32 ms (49 days); the sweep meets every flow long before that wraps.
-  return std::uint64_t{to_ms(now) - flow.last_seen_ms} >=
-         std::uint64_t{timeout_s(flow, timeouts)} * 1000;
-}
-
-Flow* FlowTable::find(const FlowKey& key, std::uint64_t hash, TimeNs now,
-                      const FlowTimeouts& timeouts) noexcept {
-  const std::uint16_t tag = tag_of(hash);
-  for (Bucket* bucket : {first_bucket(hash), second_bucket(hash)}) {
-    for (std::size_t i = 0; i < kPlaces; ++i) {
-      if (bucket->tags[i] != tag) continue;
-      Flow* flow = flows_ + bucket->flows[i];
-      if (!(flow->key == key)) continue;
-      if (!is_over(*flow, now, timeouts)) return flow;
-      erase(flow);
-      return nullptr;
-    }
-  }
+Flow* FlowTable::find(const FlowKey& key, std::uint64_t hash) noexcept {
+  const FlowBuckets::Place place =
+      buckets_.find(hash, [&](FlowIndex cell) { return is_at(cell, key, hash); });
+  if (place.bucket == nullptr) return nullptr;
+  Flow* flow = cells_ + place.cell();
+  if (!is_over(*flow)) return flow;
+  erase_at(place);
   return nullptr;
 }
 
-Flow* FlowTable::oldest_embryonic(std::uint64_t hash, std::size_t buckets, TimeNs now) noexcept {
-  Flow* oldest = nullptr;
-  for (std::size_t i = 0; i < buckets; ++i) {
-    for (Bucket* start : {first_bucket(hash), second_bucket(hash)}) {
-      const Bucket& bucket =
-          buckets_[(static_cast<std::size_t>(start - buckets_) + i) & bucket_mask_];
-      for (std::size_t place = 0; place < kPlaces; ++place) {
-        if (bucket.tags[place] == 0) continue;
-        Flow* flow = flows_ + bucket.flows[place];
-        if (flow->replied) continue;
-        if (oldest == nullptr ||
-            to_ms(now) - flow->last_seen_ms > to_ms(now) - oldest->last_seen_ms)
-          oldest = flow;
-      }
-    }
-  }
-  return oldest;
+// All flows to or from one remote host share a slot: whoever opens them.
+std::uint16_t FlowTable::slot_of(const FlowKey& key) const noexcept {
+  FlowKey host;
+  host.remote_high = key.remote_high;
+  host.remote_low = key.remote_low;
+  host.family = key.family;
+  return embryonic_.slot_of(hash(host));
 }
 
-bool FlowTable::find_place(std::uint64_t hash, TimeNs now, const FlowTimeouts& timeouts,
-                           Place& place) noexcept {
-  Bucket* best = nullptr;
-  std::size_t best_free = 0;
-  for (Bucket* bucket : {first_bucket(hash), second_bucket(hash)}) {
-    for (std::size_t i = 0; i < kPlaces; ++i) {
-      if (bucket->tags[i] != 0 && is_over(flows_[bucket->flows[i]], now, timeouts))
-        erase(flows_ + bucket->flows[i]);
-    }
-    const auto free = static_cast<std::size_t>(
-        std::count(bucket->tags.begin(), bucket->tags.end(), std::uint16_t{0}));
-    if (free > best_free) {
-      best = bucket;
-      best_free = free;
-    }
+// Lets flows without a reply give way until a new flow of the slot may stand. False: nobody can.
+bool FlowTable::make_room(std::uint16_t slot, std::uint32_t cells) noexcept {
+  // Twice: a host that took more while there was more must shrink as room does.
+  for (int i = 0; i < 2 && embryonic_.is_beyond_share(slot, free_count_); ++i) {
+    erase(cells_ + embryonic_.oldest_of(slot));
+    ++replaced_by_share_;
   }
-  if (best == nullptr) {
-    Flow* victim = oldest_embryonic(hash, 1, now);
-    if (victim == nullptr) return false;
-    erase(victim);
+  while (free_count_ < cells) {
+    FlowIndex candidates[EmbryonicFlows::kCandidates];
+    const std::size_t count = embryonic_.candidates(candidates);
+    if (count == 0) return false;
+    FlowIndex oldest = candidates[0];
+    for (std::size_t i = 1; i < count; ++i)
+      if (now_s_ - cells_[candidates[i]].seen_s > now_s_ - cells_[oldest].seen_s)
+        oldest = candidates[i];
+    erase(cells_ + oldest);
     ++replaced_;
-    return find_place(hash, now, timeouts, place);
   }
-  const auto free = std::find(best->tags.begin(), best->tags.end(), std::uint16_t{0});
-  place = {best, static_cast<std::size_t>(free - best->tags.begin())};
   return true;
 }
 
-Flow* FlowTable::insert(const FlowKey& key, std::uint64_t hash, TimeNs now,
-                        const FlowTimeouts& timeouts) noexcept {
-  Place place{};
-  if (!find_place(hash, now, timeouts, place)) return nullptr;
-  if (free_count_ == 0) {
-    Flow* victim = oldest_embryonic(hash, kReplaceBuckets, now);
-    if (victim == nullptr) return nullptr;
-    erase(victim);
-    ++replaced_;
+FlowIndex FlowTable::take_cell() noexcept {
+  --free_count_;
+  if (free_count_ + 1 == cells_max_ - fresh_) return fresh_++;
+  const FlowIndex cell = free_;
+  free_ = cells_[cell].generation;
+  __builtin_prefetch(cells_ + free_, 1);
+  return cell;
+}
+
+void FlowTable::give_cell(FlowIndex cell) noexcept {
+  cells_[cell].flags = 0;
+  cells_[cell].generation = free_;
+  free_ = cell;
+  ++free_count_;
+}
+
+Flow* FlowTable::insert(const FlowKey& key, std::uint64_t hash, FlowState state) noexcept {
+  const std::uint16_t slot = slot_of(key);
+  if (!make_room(slot, cells_for(key))) return nullptr;
+  const FlowIndex cell = take_cell();
+  Flow* flow = new (cells_ + cell) Flow;
+  flow->state = state;
+  flow->seen_s = now_s_;
+  if (!buckets_.insert(hash, cell, due_s(*flow))) {
+    give_cell(cell);
+    return nullptr;
   }
-  const std::uint32_t index = free_[--free_count_];
-  place.bucket->tags[place.index] = tag_of(hash);
-  place.bucket->flows[place.index] = index;
-  Flow* flow = flows_ + index;
-  *flow = Flow{};
-  flow->key = key;
-  flow->live = true;
-  flow->last_seen_ms = to_ms(now);
+  flow->flags = kFlowLive;
+  flow->identity = key.identity();
+  flow->source = slot;
+  if (is_ipv6(key)) {
+    const FlowIndex second = take_cell();
+    flow->addresses = (std::uint64_t{check_of(hash)} << 32) | second;
+    new (cells_ + second)
+        FlowAddresses{key.local_high, key.local_low, key.remote_high, key.remote_low};
+    cells_[second].flags = 0;  // so that at(second) is no flow
+  } else {
+    flow->addresses = key.ipv4_addresses();
+  }
+  embryonic_.add(slot, cell);
   ++live_;
-  ++embryonic_;
   return flow;
 }
 
-void FlowTable::free_place(Flow* flow) noexcept {
-  const std::uint64_t key_hash = hash(flow->key);
-  const auto index = static_cast<std::uint32_t>(flow - flows_);
-  for (Bucket* bucket : {first_bucket(key_hash), second_bucket(key_hash)}) {
-    for (std::size_t i = 0; i < kPlaces; ++i) {
-      if (bucket->tags[i] != 0 && bucket->flows[i] == index) {
-        bucket->tags[i] = 0;
-        return;
-      }
-    }
+FlowKey FlowTable::key_of(const Flow& flow) const noexcept {
+  FlowKey key;
+  key.set_identity(flow.identity);
+  if (is_ipv6(key)) {
+    const FlowAddresses& addresses = addresses_of(flow);
+    key.local_high = addresses.local_high;
+    key.local_low = addresses.local_low;
+    key.remote_high = addresses.remote_high;
+    key.remote_low = addresses.remote_low;
+  } else {
+    key.local_low = flow.addresses >> 32;
+    key.remote_low = static_cast<std::uint32_t>(flow.addresses);
   }
+  return key;
 }
 
 void FlowTable::erase(Flow* flow) noexcept {
-  free_place(flow);
-  flow->live = false;
-  --live_;
-  if (!flow->replied) --embryonic_;
-  free_[free_count_++] = static_cast<std::uint32_t>(flow - flows_);
+  erase_at(buckets_.place_of(hash(key_of(*flow)), index_of(flow)));
 }
 
-void FlowTable::touch(Flow* flow, TimeNs now) noexcept {
-  flow->last_seen_ms = to_ms(now);
+void FlowTable::erase_at(const FlowBuckets::Place& place) noexcept {
+  const FlowIndex cell = place.cell();
+  Flow& flow = cells_[cell];
+  buckets_.erase(place);
+  if (!(flow.flags & kFlowReplied)) embryonic_.remove(flow.source, cell);
+  if (is_ipv6(key_of(flow))) give_cell(static_cast<std::uint32_t>(flow.addresses));
+  give_cell(cell);
+  --live_;
+}
+
+void FlowTable::set_state(Flow* flow, std::uint64_t hash, FlowState state) noexcept {
+  const bool sooner = timeout_s(state) < timeout_s(flow->state);
+  flow->state = state;
+  if (sooner) buckets_.place_of(hash, index_of(flow)).due_s() = due_s(*flow);
 }
 
 void FlowTable::mark_replied(Flow* flow) noexcept {
-  if (flow->replied) return;
-  flow->replied = true;
-  --embryonic_;
+  if (flow->flags & kFlowReplied) return;
+  flow->flags |= kFlowReplied;
+  embryonic_.remove(flow->source, index_of(flow));
 }
 
-void FlowTable::expire(TimeNs now, const FlowTimeouts& timeouts, std::uint32_t buckets) noexcept {
-  for (std::uint32_t n = 0; n < buckets; ++n) {
-    Bucket& bucket = buckets_[expire_at_];
-    expire_at_ = (expire_at_ + 1) & bucket_mask_;
-    for (std::size_t i = 0; i < kPlaces; ++i) {
-      if (bucket.tags[i] == 0) continue;
-      Flow* flow = flows_ + bucket.flows[i];
-      if (is_over(*flow, now, timeouts)) erase(flow);
+void FlowTable::expire(std::size_t buckets) noexcept {
+  const auto now = static_cast<std::uint16_t>(now_s_);
+  for (std::size_t n = 0; n < buckets; ++n) {
+    FlowBuckets::Bucket& bucket = buckets_.at(expire_at_++);
+    for (unsigned bits = FlowBuckets::due(bucket, now); bits != 0; bits &= bits - 1) {
+      const FlowBuckets::Place place{&bucket, static_cast<std::size_t>(std::countr_zero(bits))};
+      const Flow& flow = cells_[place.cell()];
+      if (is_over(flow)) {
+        erase_at(place);
+      } else {
+        place.due_s() = due_s(flow);
+      }
     }
   }
 }

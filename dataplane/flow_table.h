@@ -2,114 +2,122 @@
 //
 // Connection table: remembers allowed flows so that replies pass without a rule.
 //
+// Flows lie in cells of a cache line each and never move; an IPv6 flow takes a second cell for its
+// addresses. FlowBuckets finds a cell by hash, EmbryonicFlows knows who gives way when room runs
+// short. Time is counted in whole seconds: a flow lives for its idle time and at most a second
+// longer, and a packet of a flow that was seen in this second rewrites nothing.
+//
 // Owner:  one worker; no locks. Others read only the counters.
-// Limits: flows_max entries, all memory taken at start. Full: the oldest flow without a reply gives
-//         way; a flow that has seen both directions never does (DropReason::flow_table_full).
-// Cost:   one cache line on a miss, two on a hit, twice that when the second choice is needed.
+// Limits: flows_max cells, all memory taken at start. Full: a flow without a reply gives way; one
+//         that has seen both directions never does (DropReason::flow_table_full).
+// Cost:   a miss one cache line, a hit two (IPv6: three).
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 
-#include "dataplane/flow_key.h"
+#include "dataplane/embryonic_flows.h"
+#include "dataplane/flow.h"
+#include "dataplane/flow_buckets.h"
 #include "dataplane/snapshot.h"
-#include "dataplane/tcp_state.h"
-#include "rules/packet_key.h"
 
 namespace sluice::dataplane {
-
-using TimeNs = std::uint64_t;  // a monotonic clock, handed in with each burst
-
-// 64 bytes: one cache line.
-struct alignas(64) Flow {
-  FlowKey key;
-  rules::RuleRef rule;             // that allowed the opener
-  std::uint32_t generation = 0;    // low 32 bits of the generation that judged the opener
-  std::uint32_t last_seen_ms = 0;  // wraps; only differences are used
-  TcpState tcp = TcpState::syn_sent;
-  rules::Direction opener = rules::Direction::inbound;
-  bool replied = false;  // both directions seen; TCP: handshake complete
-  bool live = false;     // false: on the free list
-};
-static_assert(sizeof(Flow) == 64);
 
 // Memory for the table: zeroed, 64-byte aligned. dpdk/ hands in huge pages, others the heap.
 using FlowMemory = std::span<std::byte>;
 
 inline constexpr std::uint32_t kFlowsMax = 64u << 20;
 
-// How it works. Flows lie in an array and never move. A bucket is one line of 8 places: a 16-bit
-// tag of the hash and the index of the flow. A key has two buckets; a new flow takes a place in the
-// emptier one. There are two places for each flow, so a bucket that overflows while the table has
-// room is an event for the counters, not for the user.
 class FlowTable {
  public:
-  // Bytes that a table of `flows_max` (1 .. kFlowsMax) entries needs.
+  // Bytes that a table of `flows_max` (1 .. kFlowsMax) IPv4 flows, half as many IPv6 flows, needs.
   [[nodiscard]] static std::size_t size_bytes(std::uint32_t flows_max) noexcept;
   FlowTable(FlowMemory memory, std::uint32_t flows_max, HashSecret secret) noexcept;
+
+  // The clock of all that follows, once a burst.
+  void set_clock(TimeNs now, const FlowTimeouts& timeouts) noexcept;
+  [[nodiscard]] std::uint32_t now_s() const noexcept { return now_s_; }
 
   [[nodiscard]] std::uint64_t hash(const FlowKey& key) const noexcept {
     return hash_of(key, secret_);
   }
-  void prefetch(std::uint64_t hash) const noexcept;
+  // Two steps, a stage each: the bucket's line, then that of the flow it may name. False: there is
+  // no such flow now.
+  void prefetch_bucket(std::uint64_t hash) const noexcept { buckets_.prefetch(hash); }
+  bool prefetch_flow(std::uint64_t hash) const noexcept;
 
   // Null: not there, or its time is over.
-  [[nodiscard]] Flow* find(const FlowKey& key, std::uint64_t hash, TimeNs now,
-                           const FlowTimeouts& timeouts) noexcept;
+  [[nodiscard]] Flow* find(const FlowKey& key, std::uint64_t hash) noexcept;
   // A new live flow with `key`, which must not be there. Null: full (flow_table_full).
-  [[nodiscard]] Flow* insert(const FlowKey& key, std::uint64_t hash, TimeNs now,
-                             const FlowTimeouts& timeouts) noexcept;
+  [[nodiscard]] Flow* insert(const FlowKey& key, std::uint64_t hash, FlowState state) noexcept;
   void erase(Flow* flow) noexcept;
-  static void touch(Flow* flow, TimeNs now) noexcept;
+  void touch(Flow* flow) const noexcept {
+    if (flow->seen_s != now_s_) flow->seen_s = now_s_;
+  }
+  // A state with another idle time.
+  void set_state(Flow* flow, std::uint64_t hash, FlowState state) noexcept;
   void mark_replied(Flow* flow) noexcept;
+  [[nodiscard]] FlowKey key_of(const Flow& flow) const noexcept;
+  // Its idle time is over; the sweep has not met it yet.
+  [[nodiscard]] bool is_over(const Flow& flow) const noexcept {
+    return now_s_ - flow.seen_s > timeout_s(flow.state);
+  }
 
   // Ends the flows whose time is over in the next `buckets` buckets; called once a burst.
-  void expire(TimeNs now, const FlowTimeouts& timeouts, std::uint32_t buckets) noexcept;
+  void expire(std::size_t buckets) noexcept;
 
+  // Cells that were ever in use: at(0) .. at(used() - 1). Null: free, no flow's first cell, or
+  // the flow's time is over.
+  [[nodiscard]] std::uint32_t used() const noexcept { return fresh_; }
+  [[nodiscard]] Flow* at(FlowIndex cell) const noexcept {
+    Flow* flow = cells_ + cell;
+    return (flow->flags & kFlowLive) && !is_over(*flow) ? flow : nullptr;
+  }
+
+  [[nodiscard]] std::uint32_t cells_max() const noexcept { return cells_max_; }
+  [[nodiscard]] std::uint32_t cells_free() const noexcept { return free_count_; }
+  // Little room is left: see Counts::flows_pressed.
+  [[nodiscard]] bool is_pressed() const noexcept { return free_count_ < cells_max_ / 4; }
   [[nodiscard]] std::uint64_t live() const noexcept { return live_; }
-  [[nodiscard]] std::uint64_t embryonic() const noexcept { return embryonic_; }
+  [[nodiscard]] std::uint64_t embryonic() const noexcept { return embryonic_.count(); }
+  // Flows that gave way: to another host's, to one of the same host beyond its share.
   [[nodiscard]] std::uint64_t replaced() const noexcept { return replaced_; }
+  [[nodiscard]] std::uint64_t replaced_by_share() const noexcept { return replaced_by_share_; }
 
  private:
-  static constexpr std::size_t kPlaces = 8;
-  struct alignas(64) Bucket {
-    std::array<std::uint16_t, kPlaces> tags;  // 0: free
-    std::array<std::uint32_t, kPlaces> flows;
-    std::array<std::uint16_t, kPlaces> spare;
-  };
-  static_assert(sizeof(Bucket) == 64);
-  struct Place {
-    Bucket* bucket;
-    std::size_t index;
-  };
-
-  static std::size_t buckets_for(std::uint32_t flows_max) noexcept;
-  [[nodiscard]] Bucket* first_bucket(std::uint64_t hash) const noexcept;
-  [[nodiscard]] Bucket* second_bucket(std::uint64_t hash) const noexcept;
-  [[nodiscard]] static std::uint16_t tag_of(std::uint64_t hash) noexcept;
-  [[nodiscard]] bool is_over(const Flow& flow, TimeNs now,
-                             const FlowTimeouts& timeouts) const noexcept;
-  // A free place in the key's buckets, making one if a flow there may give way.
-  bool find_place(std::uint64_t hash, TimeNs now, const FlowTimeouts& timeouts,
-                  Place& place) noexcept;
-  // The embryonic flow seen longest ago among a few buckets from the key's on.
-  [[nodiscard]] Flow* oldest_embryonic(std::uint64_t hash, std::size_t buckets,
-                                       TimeNs now) noexcept;
-  void free_place(Flow* flow) noexcept;
+  [[nodiscard]] bool is_at(FlowIndex cell, const FlowKey& key, std::uint64_t hash) const noexcept;
+  [[nodiscard]] std::uint32_t timeout_s(FlowState state) const noexcept {
+    return timeouts_s_[static_cast<std::size_t>(state)];
+  }
+  [[nodiscard]] std::uint16_t due_s(const Flow& flow) const noexcept;
+  [[nodiscard]] bool make_room(std::uint16_t slot, std::uint32_t cells) noexcept;
+  [[nodiscard]] FlowIndex take_cell() noexcept;
+  void give_cell(FlowIndex cell) noexcept;
+  void erase_at(const FlowBuckets::Place& place) noexcept;
+  [[nodiscard]] std::uint16_t slot_of(const FlowKey& key) const noexcept;
+  [[nodiscard]] FlowIndex index_of(const Flow* flow) const noexcept {
+    return static_cast<FlowIndex>(flow - cells_);
+  }
+  [[nodiscard]] FlowAddresses& addresses_of(const Flow& flow) const noexcept {
+    return *reinterpret_cast<FlowAddresses*>(cells_ + static_cast<std::uint32_t>(flow.addresses));
+  }
 
   HashSecret secret_;
-  Bucket* buckets_ = nullptr;
-  std::size_t bucket_mask_ = 0;
-  Flow* flows_ = nullptr;
-  std::uint32_t* free_ = nullptr;  // a stack of indexes of flows that are not live
-  std::uint32_t free_count_ = 0;
+  FlowBuckets buckets_;
+  EmbryonicFlows embryonic_;
+  Flow* cells_;
+  std::uint32_t cells_max_;
+  std::uint32_t fresh_ = 0;   // cells from here on were never used
+  FlowIndex free_ = 0;        // the first of the cells given back, linked by `generation`
+  std::uint32_t free_count_;  // given back or fresh
+  std::array<std::uint32_t, kFlowStates> timeouts_s_{};
+  std::uint32_t now_s_ = 0;
   std::size_t expire_at_ = 0;
   std::uint64_t live_ = 0;
-  std::uint64_t embryonic_ = 0;
   std::uint64_t replaced_ = 0;
+  std::uint64_t replaced_by_share_ = 0;
 };
 
 }  // namespace sluice::dataplane

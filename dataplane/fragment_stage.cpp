@@ -40,14 +40,10 @@ void Pipeline::judge_fragment(Work& work, Verdict& verdict) noexcept {
 // Also one that comes again: its header may be another, so it is judged again, and on its own.
 void Pipeline::judge_first(Work& work, Datagram* datagram, Verdict& verdict) noexcept {
   judge_by_kind(work, verdict);
-  if (datagram == nullptr || datagram->state == DatagramState::waiting) {
-    const Flow* flow =
-        verdict.flow == FlowKind::established
-            ? flows_.find(work.packet.key, work.hash, now_, snapshot_->settings.timeouts)
-            : nullptr;
-    return fragments_.settle(datagram, work.packet, verdict, flow != nullptr && flow->replied);
-  }
-  fragments_.note_progress(*datagram);
+  if (datagram != nullptr && datagram->state == DatagramState::passing) return;
+  const bool is_live = verdict.flow == FlowKind::established && stage_.is_replied(work);
+  fragments_.settle(datagram, work.packet, verdict, is_live);
+  if (datagram != nullptr) note_end(*datagram, work.packet);
 }
 
 void Pipeline::judge_later(const Work& work, Datagram& datagram, Verdict& verdict) noexcept {
@@ -61,17 +57,25 @@ void Pipeline::judge_later(const Work& work, Datagram& datagram, Verdict& verdic
   }
   fragments_.note_progress(datagram);
   verdict = verdict_of_later(datagram.verdict);
+  if (!work.packet.fragment.more) note_end(datagram, work.packet);
+}
+
+// Its receiver will acknowledge all of a TCP segment, not only what the first fragment held.
+void Pipeline::note_end(const Datagram& datagram, const Packet& packet) noexcept {
+  const bool is_known = datagram.end_bytes != 0 && datagram.state == DatagramState::passing;
+  if (!is_known || datagram.protocol != rules::kProtocolTcp) return;
+  if (datagram.verdict.flow == FlowKind::none) return;
+  stage_.note_end(datagram.flow, packet.direction, datagram.tcp_begin + datagram.end_bytes);
 }
 
 // A newer table came between the first fragment and this one: what passed by a flow goes on while
 // the flow does; what passed by a rule alone, while a rule allows it.
 bool Pipeline::is_still_allowed(const Work& work, const Datagram& datagram) noexcept {
-  Work first = work;
-  first.packet.key = datagram.flow;
   if (datagram.verdict.flow != FlowKind::none) {
+    Work first = work;
+    first.packet.key = datagram.flow;
     first.hash = flows_.hash(datagram.flow);
-    Verdict ignored;
-    return find_flow(first, ignored) != nullptr;
+    return stage_.goes_on(first);
   }
   const rules::PacketKey key{work.packet.remote, work.lb.policy, datagram.service,
                              datagram.protocol, work.packet.direction};

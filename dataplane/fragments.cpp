@@ -17,6 +17,11 @@ std::uint16_t tag_of(std::uint64_t hash) {
   return tag == 0 ? 1 : tag;
 }
 
+bool are_of_one_pair(const DatagramKey& a, const DatagramKey& b) {
+  return a.local_high == b.local_high && a.local_low == b.local_low &&
+         a.remote_high == b.remote_high && a.remote_low == b.remote_low;
+}
+
 }  // namespace
 
 DatagramKey datagram_key_of(const Packet& packet) noexcept {
@@ -107,30 +112,33 @@ Datagram* FragmentTracker::find(const DatagramKey& key) noexcept {
   return nullptr;
 }
 
-int FragmentTracker::price_of(const Bucket& bucket, std::size_t place, std::uint8_t pair,
-                              Rank rank) const noexcept {
+int FragmentTracker::price_of(std::size_t at, std::size_t place,
+                              const Claim& claim) const noexcept {
+  const Bucket& bucket = buckets_[at];
   const Rank there = bucket.ranks[place];
   if (bucket.tags[place] == 0 || is_over(bucket, place)) return 0;
   if (there == Rank::over) return 1;
-  if (rank == Rank::over || (there == Rank::live && rank != Rank::live)) return kPlaceTaken;
-  if (there == Rank::fresh && rank == Rank::waiting) {
+  if (claim.rank == Rank::over) return kPlaceTaken;
+  if (there == Rank::live && claim.rank != Rank::live) return kPlaceTaken;
+  if (there == Rank::fresh && claim.rank == Rank::waiting) {
     const auto waiting = std::count(bucket.ranks.begin(), bucket.ranks.end(), Rank::waiting);
     if (static_cast<std::size_t>(waiting) >= kWaitingPlaces) return kPlaceTaken;
   }
-  if (bucket.pairs[place] == pair) return 2;
+  if (bucket.pairs[place] == claim.pair &&
+      are_of_one_pair(datagrams_[at * kPlaces + place].key, claim.key))
+    return 2;
   return there == Rank::live ? 4 : 3;
 }
 
-std::size_t FragmentTracker::place_for(const Bucket& bucket, std::uint8_t pair,
-                                       Rank rank) const noexcept {
+std::size_t FragmentTracker::place_for(std::size_t bucket, const Claim& claim) const noexcept {
   std::size_t best = kPlaces;
   int best_price = kPlaceTaken;
   std::uint32_t best_age = 0;
   for (std::size_t place = 0; place < kPlaces; ++place) {
-    const int price = price_of(bucket, place, pair, rank);
-    const std::uint32_t age = now_us_ - bucket.born_us[place];
-    if (price > best_price || (price == best_price && age <= best_age)) continue;
-    if (price == kPlaceTaken) continue;
+    const int price = price_of(bucket, place, claim);
+    const std::uint32_t age = now_us_ - buckets_[bucket].born_us[place];
+    if (price == kPlaceTaken || price > best_price) continue;
+    if (price == best_price && age <= best_age) continue;
     best = place;
     best_price = price;
     best_age = age;
@@ -143,7 +151,7 @@ Datagram* FragmentTracker::enter(const DatagramKey& key, Rank rank) noexcept {
   const std::size_t at = key_hash & bucket_mask_;
   Bucket& bucket = buckets_[at];
   const std::uint8_t pair = pair_of(key);
-  const std::size_t place = place_for(bucket, pair, rank);
+  const std::size_t place = place_for(at, {key, pair, rank});
   if (place == kPlaces) return nullptr;
   const auto index = static_cast<std::uint32_t>(at * kPlaces + place);
   if (bucket.tags[place] != 0) {
@@ -236,6 +244,10 @@ void FragmentTracker::settle(Datagram* datagram, const Packet& first, const Verd
   datagram->kind = first.kind;
   datagram->protocol = first.protocol;
   datagram->service = first.service;
+  // SYN and FIN count as one number each.
+  const std::uint32_t edges =
+      ((first.tcp.flags & kTcpSyn) ? 1 : 0) + ((first.tcp.flags & kTcpFin) ? 1 : 0);
+  datagram->tcp_begin = first.tcp.seq + edges + first.tcp.length - first.fragment.size_bytes;
   release(*datagram, &datagram->verdict);
   note_progress(*datagram);
 }

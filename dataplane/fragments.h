@@ -55,7 +55,8 @@ enum class DatagramState : std::uint8_t {
 
 // What a later fragment makes of the verdict of its first.
 [[nodiscard]] inline Verdict verdict_of_later(Verdict first) noexcept {
-  if (first.flow == FlowKind::fresh) first.flow = FlowKind::established;
+  if (first.flow == FlowKind::fresh || first.flow == FlowKind::adopted)
+    first.flow = FlowKind::established;
   return first;
 }
 
@@ -76,6 +77,7 @@ struct alignas(64) Datagram {
   PacketKind kind = PacketKind::fragment;
   std::uint8_t protocol = 0;
   std::uint16_t service = 0;
+  std::uint32_t tcp_begin = 0;  // number of the byte at offset 0, were the headers payload
 
   DatagramState state = DatagramState::waiting;
   bool has_first = false;
@@ -153,7 +155,7 @@ class FragmentTracker {
   struct alignas(64) Bucket {
     std::array<std::uint32_t, kPlaces> born_us;
     std::array<std::uint16_t, kPlaces> tags;
-    std::array<std::uint8_t, kPlaces> pairs;  // a keyed byte of the two addresses
+    std::array<std::uint8_t, kPlaces> pairs;  // a byte of the two addresses, hashed
     std::array<Rank, kPlaces> ranks;
   };
   static_assert(sizeof(Bucket) == 64);
@@ -178,11 +180,17 @@ class FragmentTracker {
 
   // A new entry with the key. Null: all places of its bucket rank above it.
   [[nodiscard]] Datagram* enter(const DatagramKey& key, Rank rank) noexcept;
-  [[nodiscard]] std::size_t place_for(const Bucket& bucket, std::uint8_t pair,
-                                      Rank rank) const noexcept;
-  // How dear a place is to a newcomer; kPlaceTaken: not to be had.
-  [[nodiscard]] int price_of(const Bucket& bucket, std::size_t place, std::uint8_t pair,
-                             Rank rank) const noexcept;
+  // A newcomer.
+  struct Claim {
+    const DatagramKey& key;
+    std::uint8_t pair;
+    Rank rank;
+  };
+  // The place in its bucket that it may have; kPlaces: none.
+  [[nodiscard]] std::size_t place_for(std::size_t bucket, const Claim& claim) const noexcept;
+  // How dear a place is to it; kPlaceTaken: not to be had.
+  [[nodiscard]] int price_of(std::size_t bucket, std::size_t place,
+                             const Claim& claim) const noexcept;
   static constexpr int kPlaceTaken = 9;
   void erase(std::uint32_t index) noexcept;
   void set_rank(const Datagram& datagram, Rank rank) noexcept;

@@ -2,8 +2,10 @@
 #include "dataplane/packet.h"
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 
-#include "dataplane/tcp_state.h"
+#include "dataplane/checksum.h"
 #include "rules/model.h"
 
 namespace sluice::dataplane {
@@ -20,6 +22,13 @@ constexpr std::uint16_t kEtherIpv6 = 0x86dd;
 
 constexpr int kExtensionHeadersMax = 8;
 
+std::uint16_t big_endian(std::uint16_t value) noexcept {
+  return std::endian::native == std::endian::little ? __builtin_bswap16(value) : value;
+}
+std::uint32_t big_endian(std::uint32_t value) noexcept {
+  return std::endian::native == std::endian::little ? __builtin_bswap32(value) : value;
+}
+
 // What is left of the frame; every read is asked for first.
 struct Bytes {
   const std::uint8_t* at;
@@ -27,10 +36,14 @@ struct Bytes {
 
   [[nodiscard]] std::uint8_t u8(std::size_t offset) const noexcept { return at[offset]; }
   [[nodiscard]] std::uint16_t u16(std::size_t offset) const noexcept {
-    return static_cast<std::uint16_t>((at[offset] << 8) | at[offset + 1]);
+    std::uint16_t value = 0;
+    std::memcpy(&value, at + offset, sizeof(value));
+    return big_endian(value);
   }
   [[nodiscard]] std::uint32_t u32(std::size_t offset) const noexcept {
-    return (std::uint32_t{u16(offset)} << 16) | u16(offset + 2);
+    std::uint32_t value = 0;
+    std::memcpy(&value, at + offset, sizeof(value));
+    return big_endian(value);
   }
   [[nodiscard]] std::uint64_t u64(std::size_t offset) const noexcept {
     return (std::uint64_t{u32(offset)} << 32) | u32(offset + 4);
@@ -113,6 +126,23 @@ bool are_tcp_flags_sane(std::uint8_t flags) noexcept {
   return !((flags & kTcpFin) && !(flags & kTcpAck));
 }
 
+// The window scale that a SYN offers (RFC 7323 §2.2). Options that make no sense offer none.
+std::uint8_t scale_of(const Bytes& options) noexcept {
+  for (std::size_t at = 0; at + 1 < options.size;) {
+    const std::uint8_t kind = options.u8(at);
+    if (kind == 0) break;
+    if (kind == 1) {
+      ++at;
+      continue;
+    }
+    const std::size_t length = options.u8(at + 1);
+    if (length < 2 || length > options.size - at) break;
+    if (kind == 3 && length == 3) return std::min(options.u8(at + 2), kScaleMax);
+    at += length;
+  }
+  return kNoScale;
+}
+
 Packet& parse_tcp(Packet& packet, const IpHeader& ip) noexcept {
   const Bytes& tcp = ip.payload;
   if (tcp.size < 20) return cut_short(packet);
@@ -120,8 +150,11 @@ Packet& parse_tcp(Packet& packet, const IpHeader& ip) noexcept {
   if (header < 20) return drop(packet, DropReason::malformed);
   if (tcp.size < header) return cut_short(packet);
   if (tcp.u16(0) == 0 || tcp.u16(2) == 0) return drop(packet, DropReason::malformed);
-  packet.tcp_flags = tcp.u8(13);
-  if (!are_tcp_flags_sane(packet.tcp_flags)) return drop(packet, DropReason::tcp_flags);
+  const std::uint8_t flags = tcp.u8(13);
+  if (!are_tcp_flags_sane(flags)) return drop(packet, DropReason::tcp_flags);
+  packet.tcp = {tcp.u32(4),  tcp.u32(8), static_cast<std::uint32_t>(tcp.size - header),
+                tcp.u16(14), flags,      kNoScale};
+  if ((flags & kTcpSyn) && header > 20) packet.tcp.scale = scale_of({tcp.at + 20, header - 20});
   packet.kind = PacketKind::transport;
   packet.service = tcp.u16(2);
   set_key(packet, tcp.u16(0), tcp.u16(2));
@@ -135,6 +168,7 @@ Packet& parse_udp(Packet& packet, const IpHeader& ip) noexcept {
   if (length < 8 || (!packet.fragment.is_one && length > udp.size))
     return drop(packet, DropReason::malformed);
   if (udp.u16(2) == 0) return drop(packet, DropReason::malformed);
+  if (packet.transport != nullptr) packet.transport_size = length;
   packet.kind = PacketKind::transport;
   packet.service = udp.u16(2);
   set_key(packet, udp.u16(0), udp.u16(2));
@@ -271,6 +305,10 @@ Packet& parse_transport(Packet& packet, const IpHeader& ip) noexcept {
   // Whatever the bytes of a later fragment are, they are data.
   if (packet.fragment.offset_bytes != 0)
     return leave_to_tracker(packet, DropReason::fragment_orphan);
+  if (!packet.fragment.is_one) {
+    packet.transport = ip.payload.at;
+    packet.transport_size = static_cast<std::uint32_t>(ip.payload.size);
+  }
   switch (ip.protocol) {
     case rules::kProtocolTcp:
       return parse_tcp(packet, ip);
@@ -288,21 +326,13 @@ Packet& parse_transport(Packet& packet, const IpHeader& ip) noexcept {
   }
 }
 
-bool is_ipv4_checksum_right(const Bytes& header, std::size_t size) noexcept {
-  std::uint32_t sum = 0;
-  for (std::size_t i = 0; i < size; i += 2) sum += header.u16(i);
-  sum = (sum & 0xffff) + (sum >> 16);
-  sum = (sum & 0xffff) + (sum >> 16);
-  return sum == 0xffff;
-}
-
 Packet& parse_ipv4(Packet& packet, const Bytes& bytes, const Settings& settings) noexcept {
   if (bytes.size < 20 || (bytes.u8(0) >> 4) != 4) return drop(packet, DropReason::malformed);
   const std::size_t header = std::size_t{bytes.u8(0)} % 16 * 4;
   const std::size_t total = bytes.u16(2);
   if (header < 20 || total < header || total > bytes.size)
     return drop(packet, DropReason::malformed);
-  if (!is_ipv4_checksum_right(bytes, header)) return drop(packet, DropReason::bad_checksum);
+  if (!is_ipv4_checksum_right(bytes.at, header)) return drop(packet, DropReason::bad_checksum);
   IpHeader ip;
   ip.source = Address::ipv4(bytes.u32(12));
   ip.destination = Address::ipv4(bytes.u32(16));
@@ -384,36 +414,100 @@ Packet& parse_arp(Packet& packet, const Bytes& arp) noexcept {
   return packet;
 }
 
+// What of a used packet would be taken for this one's.
+void begin(Packet& packet, const Ingress& ingress) noexcept {
+  packet.direction = ingress.side == Side::outside ? Direction::inbound : Direction::outbound;
+  packet.is_echo_reply = false;
+  packet.has_embedded_key = false;
+  packet.protocol = 0;
+  packet.service = 0;
+  packet.transport = nullptr;
+  packet.fragment = {};
+}
+
+// Most packets: TCP over IPv4 without options or fragments, in order. Whatever is not that is left
+// to the whole parser, which finds the reason; nothing passes here that would not pass there.
+bool parse_plain_tcp(Packet& packet, const Bytes& bytes) noexcept {
+  if (bytes.size < 40 || bytes.u8(0) != 0x45 || bytes.u8(9) != rules::kProtocolTcp) return false;
+  const std::size_t total = bytes.u16(2);
+  if (total < 40 || total > bytes.size || (bytes.u16(6) & 0x3fff) != 0) return false;
+  if (!is_ipv4_checksum_right(bytes.at, 20)) return false;
+  const std::uint32_t source = bytes.u32(12), destination = bytes.u32(16);
+  if (is_martian_ipv4(source) || source == destination) return false;
+  const Bytes tcp{bytes.at + 20, total - 20};
+  const std::size_t header = (std::size_t{tcp.u8(12)} >> 4) * 4;
+  const std::uint8_t flags = tcp.u8(13);
+  const std::uint16_t from = tcp.u16(0), to = tcp.u16(2);
+  if (header < 20 || header > tcp.size || from == 0 || to == 0) return false;
+  // SYN, FIN and RST have options and odd mates; the others need an ACK to be no scan.
+  if ((flags & (kTcpSyn | kTcpFin | kTcpRst | kTcpAck)) != kTcpAck) return false;
+  const bool inbound = packet.direction == Direction::inbound;
+  packet.kind = PacketKind::transport;
+  packet.protocol = rules::kProtocolTcp;
+  packet.service = to;
+  packet.local = Address::ipv4(inbound ? destination : source);
+  packet.remote = Address::ipv4(inbound ? source : destination);
+  packet.key.local_high = packet.key.remote_high = 0;
+  packet.key.local_low = inbound ? destination : source;
+  packet.key.remote_low = inbound ? source : destination;
+  packet.key.set_identity(FlowKey::identity_of(inbound ? to : from, inbound ? from : to,
+                                               packet.zone, rules::kProtocolTcp, Family::ipv4));
+  packet.tcp.seq = tcp.u32(4);
+  packet.tcp.ack = tcp.u32(8);
+  packet.tcp.length = static_cast<std::uint32_t>(tcp.size - header);
+  packet.tcp.window = tcp.u16(14);
+  packet.tcp.flags = flags;
+  packet.tcp.scale = kNoScale;
+  packet.transport = tcp.at;
+  packet.transport_size = static_cast<std::uint32_t>(tcp.size);
+  return true;
+}
+
 }  // namespace
+
+bool is_checksum_right(const Packet& packet) noexcept {
+  return packet.transport == nullptr ||
+         is_transport_checksum_right(packet.local, packet.remote, packet.protocol, packet.transport,
+                                     packet.transport_size);
+}
 
 Packet parse(const Frame& frame, const Ingress& ingress, const Settings& settings) noexcept {
   Packet packet;
-  packet.direction = ingress.side == Side::outside ? Direction::inbound : Direction::outbound;
+  parse_into(packet, frame, ingress, settings);
+  return packet;
+}
+
+void parse_into(Packet& packet, const Frame& frame, const Ingress& ingress,
+                const Settings& settings) noexcept {
+  begin(packet, ingress);
   Bytes bytes{frame.bytes, frame.size};
-  if (bytes.size < 14) return drop(packet, DropReason::malformed);
+  if (bytes.size < 14) return void(drop(packet, DropReason::malformed));
   std::uint16_t ethertype = bytes.u16(12);
   std::size_t header = 14;
   std::size_t vlan = 0;
   if (ethertype == kEtherVlan) {
-    if (bytes.size < 18) return drop(packet, DropReason::malformed);
+    if (bytes.size < 18) return void(drop(packet, DropReason::malformed));
     vlan = bytes.u16(14) & 0xfff;
     ethertype = bytes.u16(16);
     header = 18;
     // VLAN id 0 is a priority tag, not "untagged"; no zone carries it.
-    if (vlan == 0) return drop(packet, DropReason::ethertype);
+    if (vlan == 0) return void(drop(packet, DropReason::ethertype));
   }
   packet.zone = ingress.zone_of_vlan[vlan];
-  if (packet.zone == kNoZone) return drop(packet, DropReason::ethertype);
+  if (packet.zone == kNoZone) return void(drop(packet, DropReason::ethertype));
   bytes = bytes.from(header);
   switch (ethertype) {
     case kEtherIpv4:
-      return parse_ipv4(packet, bytes, settings);
+      if (!parse_plain_tcp(packet, bytes)) parse_ipv4(packet, bytes, settings);
+      return;
     case kEtherIpv6:
-      return parse_ipv6(packet, bytes);
+      parse_ipv6(packet, bytes);
+      return;
     case kEtherArp:
-      return parse_arp(packet, bytes);
+      parse_arp(packet, bytes);
+      return;
     default:
-      return drop(packet, DropReason::ethertype);
+      drop(packet, DropReason::ethertype);
   }
 }
 

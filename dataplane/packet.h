@@ -8,6 +8,7 @@
 
 #include "dataplane/flow_key.h"
 #include "dataplane/snapshot.h"
+#include "dataplane/tcp_state.h"
 #include "dataplane/verdict.h"
 
 namespace sluice::dataplane {
@@ -54,7 +55,6 @@ struct Packet {
   PacketKind kind = PacketKind::dropped;
   DropReason reason = DropReason::malformed;
   rules::Direction direction = rules::Direction::inbound;
-  std::uint8_t tcp_flags = 0;     // TCP only
   bool is_echo_reply = false;     // ICMP echo: a reply, not a request
   bool has_embedded_key = false;  // icmp_error only
   std::uint8_t protocol = 0;      // of this packet itself
@@ -63,11 +63,23 @@ struct Packet {
   Fragment fragment;
   rules::Address local;  // LB side of this packet: the destination if inbound
   rules::Address remote;
-  FlowKey key;  // oriented by side; for icmp_error that of the embedded packet
+  FlowKey key;     // oriented by side; for icmp_error that of the embedded packet
+  TcpSegment tcp;  // TCP only
+  // The whole transport with its payload, if this is no fragment; else null.
+  const std::uint8_t* transport = nullptr;
+  std::uint32_t transport_size = 0;
 };
+
+// Of the transport, where it has one and is whole (SEMANTICS §4 "Parse": a bad one never creates or
+// advances a flow).
+[[nodiscard]] bool is_checksum_right(const Packet& packet) noexcept;
 
 // Parses and checks (SEMANTICS §4 "Parse"). Stateless; depends on nothing but its arguments.
 [[nodiscard]] Packet parse(const Frame& frame, const Ingress& ingress,
                            const Settings& settings) noexcept;
+// The same into a packet that was used before. What its kind does not need may be left over from
+// then: addresses of a dropped one, a key that is not there.
+void parse_into(Packet& packet, const Frame& frame, const Ingress& ingress,
+                const Settings& settings) noexcept;
 
 }  // namespace sluice::dataplane

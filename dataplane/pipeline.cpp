@@ -3,50 +3,31 @@
 
 #include <array>
 
-#include "dataplane/tcp_state.h"
-
 namespace sluice::dataplane {
 namespace {
 
-// Buckets swept for expired flows with each burst: a table of a million flows is walked in
-// 32,768 bursts, a fraction of a second of traffic and seconds of idle polling.
-constexpr std::uint32_t kExpireBuckets = 8;
+// Headers of so many frames ahead are on their way to the cache while one is parsed.
+constexpr std::size_t kParseAhead = 8;
 
 void drop(Verdict& verdict, DropReason reason) noexcept {
   verdict.reason = reason;
-  verdict.flow = FlowKind::none;
-  verdict.rule = {};
 }
-
 void pass(Verdict& verdict, FlowKind flow, rules::RuleRef rule) noexcept {
-  verdict.reason = DropReason::none;
   verdict.flow = flow;
   verdict.rule = rule;
 }
 
-rules::PacketKey rules_key(const Packet& packet, rules::PolicyIndex policy) noexcept {
-  return {packet.remote, policy, packet.service, packet.protocol, packet.direction};
+bool has_flow_key(const Packet& packet) noexcept {
+  return packet.kind == PacketKind::transport || packet.has_embedded_key;
 }
-
-// The opener of a flow as the rules saw it.
-rules::PacketKey opener_key(const Flow& flow, rules::PolicyIndex policy) noexcept {
-  const FlowKey& key = flow.key;
-  const bool inbound = flow.opener == rules::Direction::inbound;
-  std::uint16_t service = inbound ? key.local_port : key.remote_port;
-  if (key.protocol == rules::kProtocolIcmp) service = 8 << 8;
-  if (key.protocol == rules::kProtocolIcmpv6) service = 128 << 8;
-  return {
-      {key.remote_high, key.remote_low, key.family}, policy, service, key.protocol, flow.opener};
-}
-
-// What may begin a conversation; everything else needs one that is there.
-bool may_open(const Packet& packet) noexcept {
-  if (packet.protocol == rules::kProtocolTcp) return is_tcp_open(packet.tcp_flags);
-  return !packet.is_echo_reply;
+bool has_lb(const Work& work) noexcept {
+  return work.lb.lb != 0;
 }
 
 }  // namespace
 
+// The stages run over the whole burst one after the other, each fetching ahead what the next will
+// read, so that misses of different packets overlap.
 void Pipeline::judge(const Snapshot* snapshot, const Ingress& ingress,
                      std::span<const Frame> frames, TimeNs now,
                      std::span<Verdict> verdicts) noexcept {
@@ -56,29 +37,86 @@ void Pipeline::judge(const Snapshot* snapshot, const Ingress& ingress,
     return;
   }
   snapshot_ = snapshot;
-  now_ = now;
   fragments_.pass_time(now);
-  std::array<Work, kBurstMax> works;
+  stage_.begin(*snapshot, now);
+  const std::span works(works_.data(), frames.size());
+  for (std::size_t i = 0; i < frames.size() && i < kParseAhead; ++i)
+    __builtin_prefetch(frames[i].bytes);
   for (std::size_t i = 0; i < frames.size(); ++i) {
-    works[i].packet = parse(frames[i], ingress, snapshot->settings);
+    if (i + kParseAhead < frames.size()) __builtin_prefetch(frames[i + kParseAhead].bytes);
+    parse_into(works[i].packet, frames[i], ingress, snapshot->settings);
     works[i].frame = &frames[i];
   }
-  for (std::size_t i = 0; i < frames.size(); ++i) {
-    Work& work = works[i];
-    if (work.packet.kind == PacketKind::dropped || work.packet.kind == PacketKind::neighbour)
-      continue;
-    work.lb = snapshot->table->find_lb(work.packet.zone, work.packet.local);
-    if (work.packet.kind == PacketKind::transport || work.packet.has_embedded_key) {
-      work.hash = flows_.hash(work.packet.key);
-      flows_.prefetch(work.hash);
-    }
+  find_load_balancers(works);
+  if (snapshot->settings.tracking == Tracking::strict) {
+    find_flows(works);
+    ask_rules(works, true);
+  } else {
+    ask_rules(works, false);
+    find_flows(works);
   }
   // Packets of one burst may belong to one flow, so the rest goes in order, one by one.
   for (std::size_t i = 0; i < frames.size(); ++i) {
-    verdicts[i] = {.lb = works[i].lb.lb, .rule = {}, .generation = snapshot->generation()};
-    judge_one(works[i], verdicts[i]);
+    Verdict& verdict = verdicts[i];
+    verdict.reason = DropReason::none;
+    verdict.flow = FlowKind::none;
+    verdict.lb = works[i].lb.lb;
+    verdict.rule = {};
+    verdict.generation = snapshot->generation();
+    verdict.is_held = false;
+    judge_one(works[i], verdict);
   }
-  flows_.expire(now, snapshot->settings.timeouts, kExpireBuckets);
+  stage_.finish(frames.empty());
+}
+
+void Pipeline::find_load_balancers(std::span<Work> works) noexcept {
+  const bool strict = snapshot_->settings.tracking == Tracking::strict;
+  for (Work& work : works) {
+    const Packet& packet = work.packet;
+    work.lb = {};
+    work.needs_flow = false;
+    work.is_new = true;
+    work.rules = Work::Rules::unasked;
+    if (packet.kind == PacketKind::dropped || packet.kind == PacketKind::neighbour) continue;
+    work.lb = snapshot_->table->find_lb(packet.zone, packet.local);
+    if (!has_lb(work) || !has_flow_key(packet)) continue;
+    work.needs_flow = true;
+    if (!strict && passes_by_rules_alone(packet)) continue;  // most of these will not be looked for
+    work.hash = flows_.hash(packet.key);
+    flows_.prefetch_bucket(work.hash);
+  }
+}
+
+// Whether the bucket names a flow; its line is fetched.
+void Pipeline::find_flows(std::span<Work> works) noexcept {
+  const bool strict = snapshot_->settings.tracking == Tracking::strict;
+  for (Work& work : works) {
+    if (!work.needs_flow) continue;
+    if (!strict && passes_by_rules_alone(work.packet)) {
+      work.needs_flow = work.rules != Work::Rules::allowed;
+      if (!work.needs_flow) continue;
+      work.hash = flows_.hash(work.packet.key);
+    }
+    work.is_new = !flows_.prefetch_flow(work.hash);
+  }
+}
+
+// One batch for all packets of the burst that the rules will be asked about: those that may open a
+// flow and have none, under rules_first all.
+void Pipeline::ask_rules(std::span<Work> works, bool only_new) noexcept {
+  std::array<rules::PacketKey, kBurstMax> keys;
+  std::array<Work*, kBurstMax> asking;
+  std::size_t count = 0;
+  for (Work& work : works) {
+    if (!work.needs_flow || work.packet.kind != PacketKind::transport) continue;
+    if (only_new && !(work.is_new && may_open(work.packet))) continue;
+    keys[count] = rules_key(work.packet, work.lb.policy);
+    asking[count++] = &work;
+  }
+  if (count == 0) return;
+  const std::uint64_t allowed = snapshot_->table->allows_batch({keys.data(), count});
+  for (std::size_t i = 0; i < count; ++i)
+    asking[i]->rules = (allowed >> i) & 1u ? Work::Rules::allowed : Work::Rules::refused;
 }
 
 void Pipeline::judge_one(Work& work, Verdict& verdict) noexcept {
@@ -91,12 +129,12 @@ void Pipeline::judge_one(Work& work, Verdict& verdict) noexcept {
     case PacketKind::neighbour:
       return;
     case PacketKind::arp:
-      if (outbound && work.lb.lb == 0) drop(verdict, DropReason::spoofed);
+      if (outbound && !has_lb(work)) drop(verdict, DropReason::spoofed);
       return;
     default:
       break;
   }
-  if (work.lb.lb == 0) {
+  if (!has_lb(work)) {
     if (snapshot_->settings.pass_unknown_addresses) return;
     return drop(verdict, outbound ? DropReason::spoofed : DropReason::no_load_balancer);
   }
@@ -110,106 +148,36 @@ void Pipeline::judge_by_kind(Work& work, Verdict& verdict) noexcept {
     case PacketKind::fragment:
       return drop(verdict, packet.reason);
     case PacketKind::icmp_error:
-      return judge_icmp_error(work, verdict);
-    case PacketKind::icmp_other: {
-      const auto rule = snapshot_->table->rule_of(rules_key(packet, work.lb.policy));
-      if (!rule) return drop(verdict, DropReason::no_rule);
-      return pass(verdict, FlowKind::none, *rule);
-    }
+    case PacketKind::icmp_other:
+      return judge_icmp(work, verdict);
     default:
-      return judge_transport(work, verdict);
+      if (!work.needs_flow) return;  // rules_first: the rules' yes suffices
+      return stage_.judge(work, verdict);
   }
 }
 
-void Pipeline::judge_transport(Work& work, Verdict& verdict) noexcept {
-  Flow* flow = find_flow(work, verdict);
-  if (!verdict.passes()) return;
-  if (flow != nullptr && advance(*flow, work.packet, verdict)) return;
-  open_flow(work, flow, verdict);
-}
-
-// Null: there is none, or there was one that the rules in force revoke (the verdict says so).
-Flow* Pipeline::find_flow(Work& work, Verdict& verdict) noexcept {
-  Flow* flow = flows_.find(work.packet.key, work.hash, now_, snapshot_->settings.timeouts);
-  if (flow == nullptr || is_still_allowed(*flow, work)) return flow;
-  flows_.erase(flow);
-  drop(verdict, DropReason::revoked);
-  return nullptr;
-}
-
-// A flow remembers the generation that judged it; a newer one judges its opener once more.
-bool Pipeline::is_still_allowed(Flow& flow, const Work& work) noexcept {
-  const auto generation = static_cast<std::uint32_t>(snapshot_->generation());
-  if (flow.generation == generation) return true;
-  const auto rule = snapshot_->table->rule_of(opener_key(flow, work.lb.policy));
-  if (!rule) return false;
-  flow.generation = generation;
-  flow.rule = *rule;
-  return true;
-}
-
-bool Pipeline::advance(Flow& flow, const Packet& packet, Verdict& verdict) noexcept {
-  const bool from_opener = packet.direction == flow.opener;
-  bool replied = !from_opener;
-  if (packet.protocol == rules::kProtocolTcp) {
-    const TcpStep step = tcp_step(flow.tcp, from_opener, packet.tcp_flags);
-    if (step.action == TcpAction::reopen) return false;
-    if (step.action == TcpAction::drop) {
-      drop(verdict, DropReason::no_flow);
-      return true;
-    }
-    flow.tcp = step.next;
-    replied = step.next == TcpState::established;
-  } else if (packet.protocol == rules::kProtocolIcmp || packet.protocol == rules::kProtocolIcmpv6) {
-    // Requests of the opener and replies of the other side; a request of the other side opens anew.
-    if (from_opener == packet.is_echo_reply) {
-      if (!packet.is_echo_reply) return false;
-      drop(verdict, DropReason::no_flow);
-      return true;
-    }
-  }
-  if (replied) flows_.mark_replied(&flow);
-  FlowTable::touch(&flow, now_);
-  pass(verdict, FlowKind::established, flow.rule);
-  return true;
-}
-
-// `previous`: a flow with this key that gives way if the rules allow the new one.
-void Pipeline::open_flow(Work& work, Flow* previous, Verdict& verdict) noexcept {
-  const Packet& packet = work.packet;
-  if (!may_open(packet)) return drop(verdict, DropReason::no_flow);
-  const rules::PacketKey key = rules_key(packet, work.lb.policy);
-  if (!snapshot_->table->allows(key)) return drop(verdict, DropReason::no_rule);
-  if (previous != nullptr) flows_.erase(previous);
-  Flow* flow = flows_.insert(packet.key, work.hash, now_, snapshot_->settings.timeouts);
-  if (flow == nullptr) return drop(verdict, DropReason::flow_table_full);
-  flow->opener = packet.direction;
-  flow->generation = static_cast<std::uint32_t>(snapshot_->generation());
-  flow->rule = snapshot_->table->rule_of(key).value_or(rules::RuleRef{});
-  ++flows_opened_;
-  pass(verdict, FlowKind::fresh, flow->rule);
-}
-
-// An error about a live flow passes and never refreshes it; others are judged as any ICMP.
-void Pipeline::judge_icmp_error(Work& work, Verdict& verdict) noexcept {
-  if (work.packet.has_embedded_key) {
-    const Flow* flow = find_flow(work, verdict);
-    if (!verdict.passes()) return;
-    if (flow != nullptr) return pass(verdict, FlowKind::related, flow->rule);
-  }
+// An error about a live flow passes and never refreshes it; all else is judged by the rules.
+void Pipeline::judge_icmp(Work& work, Verdict& verdict) noexcept {
+  const bool is_error = work.packet.kind == PacketKind::icmp_error;
+  if (is_error && stage_.judge_embedded(work, verdict)) return;
   const auto rule = snapshot_->table->rule_of(rules_key(work.packet, work.lb.policy));
-  if (!rule) return drop(verdict, DropReason::icmp_unrelated);
+  if (!rule) return drop(verdict, is_error ? DropReason::icmp_unrelated : DropReason::no_rule);
   pass(verdict, FlowKind::none, *rule);
 }
 
 void Pipeline::report(Counts& counts) const noexcept {
-  counts.flows_opened = flows_opened_;
+  counts.flows_opened = stage_.opened();
+  counts.flows_adopted = stage_.adopted();
+  counts.flows_pressed = stage_.pressed();
   counts.flows_live = flows_.live();
   counts.flows_embryonic = flows_.embryonic();
   counts.flows_replaced = flows_.replaced();
   counts.fragments_held = fragments_.held();
   counts.datagrams_tracked = fragments_.tracked();
   counts.datagrams_replaced = fragments_.replaced();
+  counts.flows_replaced_by_share = flows_.replaced_by_share();
+  counts.cells_free = flows_.cells_free();
+  counts.cells_max = flows_.cells_max();
 }
 
 }  // namespace sluice::dataplane

@@ -6,11 +6,13 @@
 // Owner: one worker. No allocation, lock, log or system call.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
 #include "dataplane/counters.h"
+#include "dataplane/flow_stage.h"
 #include "dataplane/flow_table.h"
 #include "dataplane/fragments.h"
 #include "dataplane/packet.h"
@@ -19,15 +21,17 @@
 namespace sluice::dataplane {
 
 inline constexpr std::size_t kBurstMax = 32;
+static_assert(kBurstMax <= rules::kBatchMax);
 
 class Pipeline {
  public:
   Pipeline(FlowTable& flows, FragmentTracker& fragments) noexcept
-      : flows_(flows), fragments_(fragments) {}
+      : flows_(flows), fragments_(fragments), stage_(flows) {}
 
   // Judges frames[i] that came in at ingress, at most kBurstMax, into verdicts[i]. Every packet of
-  // the call is judged by `snapshot` alone. Null snapshot: all drop, no_table. A frame whose
-  // verdict is_held is kept by the caller until next_released() names its ticket.
+  // the call is judged by `snapshot` alone. Null snapshot: all drop, no_table. An empty burst lets
+  // time pass: flows expire, and a new table's review of the flows goes on. A frame whose verdict
+  // is_held is kept by the caller until next_released() names its ticket.
   void judge(const Snapshot* snapshot, const Ingress& ingress, std::span<const Frame> frames,
              TimeNs now, std::span<Verdict> verdicts) noexcept;
 
@@ -39,39 +43,38 @@ class Pipeline {
   // Drops what is still held: at the end.
   void drop_held() noexcept { fragments_.drop_held(); }
 
+  // The fates of live flows under the table of the last burst.
+  [[nodiscard]] const FateCounts& fates() const noexcept { return stage_.fates(); }
+  // Has every live flow been judged by the snapshot?
+  [[nodiscard]] bool is_reviewed(const Snapshot& snapshot) const noexcept {
+    return fates().generation == snapshot.generation() && fates().complete != 0;
+  }
+  // Brings the review of the flows to its end at once.
+  void review_all() noexcept { stage_.review_all(); }
+
   // The gauges and counts of flows; the packets are counted by whoever sends them.
   void report(Counts& counts) const noexcept;
 
  private:
-  // What the stages hand on about one packet.
-  struct Work {
-    Packet packet;
-    rules::LbMatch lb;
-    std::uint64_t hash = 0;  // of packet.key, where it has one
-    const Frame* frame = nullptr;
-  };
-
+  void find_load_balancers(std::span<Work> works) noexcept;
+  void find_flows(std::span<Work> works) noexcept;
+  void ask_rules(std::span<Work> works, bool only_new) noexcept;
   void judge_one(Work& work, Verdict& verdict) noexcept;
   void judge_by_kind(Work& work, Verdict& verdict) noexcept;
+  void judge_icmp(Work& work, Verdict& verdict) noexcept;
   // The fragment stage: fragment_stage.cpp.
   void judge_fragment(Work& work, Verdict& verdict) noexcept;
   void judge_first(Work& work, Datagram* datagram, Verdict& verdict) noexcept;
   void judge_later(const Work& work, Datagram& datagram, Verdict& verdict) noexcept;
+  void note_end(const Datagram& datagram, const Packet& packet) noexcept;
   void note_dropped_first(const Packet& packet, const Verdict& verdict) noexcept;
   [[nodiscard]] bool is_still_allowed(const Work& work, const Datagram& datagram) noexcept;
-  void judge_transport(Work& work, Verdict& verdict) noexcept;
-  void judge_icmp_error(Work& work, Verdict& verdict) noexcept;
-  void open_flow(Work& work, Flow* previous, Verdict& verdict) noexcept;
-  [[nodiscard]] Flow* find_flow(Work& work, Verdict& verdict) noexcept;
-  // False: the packet is no part of the flow as it stands, but may open a new one.
-  [[nodiscard]] bool advance(Flow& flow, const Packet& packet, Verdict& verdict) noexcept;
-  [[nodiscard]] bool is_still_allowed(Flow& flow, const Work& work) noexcept;
 
   FlowTable& flows_;
   FragmentTracker& fragments_;
-  std::uint64_t flows_opened_ = 0;
+  FlowStage stage_;
   const Snapshot* snapshot_ = nullptr;  // of the burst at hand
-  TimeNs now_ = 0;
+  std::array<Work, kBurstMax> works_;   // the same; kept, as clearing it would cost each burst
 };
 
 }  // namespace sluice::dataplane

@@ -22,15 +22,38 @@ struct FlowTimeouts {
   std::uint32_t other_s = 600;
 };
 
+// What the rules decide and what the flows (DESIGN.md, Flows).
+enum class Tracking : std::uint8_t {
+  strict,  // every packet belongs to a flow or opens one
+  // A TCP packet that the rules allow in its own direction passes by them alone, unless it is part
+  // of a handshake or an end; flows answer for what the rules do not allow, the replies.
+  rules_first,
+};
+
 struct Settings {
   bool pass_unknown_addresses = false;  // forward what no LB owns, unjudged
   bool allow_ip_options = false;
-  FlowTimeouts timeouts;
+  bool verify_checksums = true;  // of transports, where a packet opens, ends or resets a flow
+  Tracking tracking = Tracking::strict;
+  std::uint32_t adopt_s = 0;  // after the first table: connections met in their middle are adopted
+  FlowTimeouts timeouts{};
+};
+
+// What becomes of live flows that the new table no longer allows (SEMANTICS §3).
+enum class FlowFate : std::uint8_t {
+  cut,    // they end with their next packet
+  keep,   // they go on until they end by themselves, also through later changes
+  drain,  // as keep for drain_s, then cut
+};
+struct FlowsOnChange {
+  FlowFate fate = FlowFate::cut;
+  std::uint32_t drain_s = 0;
 };
 
 struct Snapshot {
   std::shared_ptr<const rules::Table> table;  // never null
-  Settings settings;
+  Settings settings{};
+  FlowsOnChange flows{};
   [[nodiscard]] std::uint64_t generation() const { return table->generation(); }
 };
 

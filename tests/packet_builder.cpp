@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/packet_builder.h"
 
+#include <algorithm>
+
 namespace sluice::tests {
 namespace {
 
@@ -22,8 +24,8 @@ void append(Bytes& bytes, const Bytes& more) {
 }
 std::uint16_t checksum(const Bytes& bytes) {
   std::uint32_t sum = 0;
-  for (std::size_t i = 0; i + 1 < bytes.size(); i += 2)
-    sum += static_cast<std::uint32_t>(bytes[i] * 256 + bytes[i + 1]);
+  for (std::size_t i = 0; i < bytes.size(); i += 2)
+    sum += static_cast<std::uint32_t>(bytes[i] * 256 + (i + 1 < bytes.size() ? bytes[i + 1] : 0));
   while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
   return static_cast<std::uint16_t>(~sum);
 }
@@ -47,6 +49,28 @@ PacketBuilder& PacketBuilder::tcp(std::uint16_t from, std::uint16_t to, std::uin
   transport_.push_back(flags);
   put16(transport_, 65535);
   put32(transport_, 0);
+  return *this;
+}
+
+PacketBuilder& PacketBuilder::numbers(std::uint32_t seq, std::uint32_t ack) {
+  Bytes bytes;
+  put32(bytes, seq);
+  put32(bytes, ack);
+  std::copy(bytes.begin(), bytes.end(), transport_.begin() + 4);
+  return *this;
+}
+PacketBuilder& PacketBuilder::window(std::uint16_t window) {
+  transport_[14] = static_cast<std::uint8_t>(window >> 8);
+  transport_[15] = static_cast<std::uint8_t>(window);
+  return *this;
+}
+PacketBuilder& PacketBuilder::scale(std::uint8_t shift) {
+  transport_[12] = 6 << 4;
+  append(transport_, {1, 3, 3, shift});
+  return *this;
+}
+PacketBuilder& PacketBuilder::payload(std::size_t bytes) {
+  transport_.resize(transport_.size() + bytes, 0xab);
   return *this;
 }
 
@@ -122,12 +146,44 @@ PacketBuilder& PacketBuilder::bad_checksum() {
   return *this;
 }
 
+PacketBuilder& PacketBuilder::bad_transport_checksum() {
+  bad_transport_checksum_ = true;
+  return *this;
+}
+
+// With its checksum, where it has one and is no fragment's (RFC 9293 §3.1, 768, 792, 4443 §2.3).
+Bytes PacketBuilder::summed_transport() const {
+  Bytes bytes = transport_;
+  const std::size_t at = protocol_ == 6                      ? 16
+                         : protocol_ == 17                   ? 6
+                         : protocol_ == 1 || protocol_ == 58 ? 2
+                                                             : bytes.size();
+  const bool is_piece = fragment_ && (fragment_->more || fragment_->offset_bytes != 0);
+  if (is_piece || at + 2 > bytes.size()) return bytes;
+  Bytes summed;
+  if (protocol_ != 1) {
+    put_address(summed, source_);
+    put_address(summed, destination_);
+    put32(summed, bytes.size());
+    put32(summed, protocol_);
+  }
+  bytes[at] = bytes[at + 1] = 0;
+  append(summed, bytes);
+  std::uint16_t sum = checksum(summed);
+  if (protocol_ == 17 && sum == 0) sum = 0xffff;
+  if (bad_transport_checksum_) sum ^= 0x0110;
+  bytes[at] = static_cast<std::uint8_t>(sum >> 8);
+  bytes[at + 1] = static_cast<std::uint8_t>(sum);
+  return bytes;
+}
+
 Bytes PacketBuilder::ip() const {
+  const Bytes transport = summed_transport();
   Bytes bytes;
   if (source_.family == rules::Family::ipv4) {
     const std::size_t header = options_ ? 24 : 20;
     bytes = {static_cast<std::uint8_t>(0x40 + header / 4), 0};
-    put16(bytes, header + transport_.size());
+    put16(bytes, header + transport.size());
     put16(bytes, fragment_ ? fragment_->id : 1);
     put16(bytes, fragment_ ? fragment_->offset_bytes / 8 + (fragment_->more ? 0x2000 : 0) : 0);
     bytes.push_back(hop_limit_);
@@ -139,7 +195,7 @@ Bytes PacketBuilder::ip() const {
     const std::uint16_t sum = checksum(bytes) ^ (bad_checksum_ ? 0x0100 : 0);
     bytes[10] = static_cast<std::uint8_t>(sum >> 8);
     bytes[11] = static_cast<std::uint8_t>(sum);
-    append(bytes, transport_);
+    append(bytes, transport);
     return bytes;
   }
   // Type of each header, then what it stands before.
@@ -160,7 +216,7 @@ Bytes PacketBuilder::ip() const {
     }
     append(rest, header);
   }
-  append(rest, transport_);
+  append(rest, transport);
   bytes = {0x60, 0, 0, 0};
   put16(bytes, rest.size());
   bytes.push_back(chain.empty() ? protocol_ : chain[0].first);

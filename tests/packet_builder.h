@@ -17,9 +17,16 @@ using Bytes = std::vector<std::uint8_t>;
 class PacketBuilder {
  public:
   PacketBuilder(const std::string& source, const std::string& destination);
+  PacketBuilder(const rules::Address& source, const rules::Address& destination)
+      : source_(source), destination_(destination) {}
 
   // The transport: one of these.
   PacketBuilder& tcp(std::uint16_t from, std::uint16_t to, std::uint8_t flags);
+  // Of TCP, after tcp(): numbers, payload, and the window-scale option of a SYN.
+  PacketBuilder& numbers(std::uint32_t seq, std::uint32_t ack);
+  PacketBuilder& window(std::uint16_t window);
+  PacketBuilder& scale(std::uint8_t shift);
+  PacketBuilder& payload(std::size_t bytes);
   PacketBuilder& udp(std::uint16_t from, std::uint16_t to, std::size_t payload = 4);
   PacketBuilder& sctp(std::uint16_t from, std::uint16_t to);
   PacketBuilder& icmp(std::uint8_t type, std::uint8_t code, std::uint16_t identifier);
@@ -34,16 +41,18 @@ class PacketBuilder {
                            Bytes body);  // IPv6; body without the two first bytes
   PacketBuilder& fragment(std::uint16_t offset_bytes, bool more, std::uint32_t id = 7);
   PacketBuilder& payload_of_fragment(Bytes bytes);  // instead of the transport header
-  PacketBuilder& bad_checksum();
+  PacketBuilder& bad_checksum();                    // of the IPv4 header
+  PacketBuilder& bad_transport_checksum();          // of TCP, UDP, ICMP
 
   [[nodiscard]] Bytes ip() const;     // from the IP header on
   [[nodiscard]] Bytes frame() const;  // padded to 60 bytes as Ethernet does
 
  private:
+  [[nodiscard]] Bytes summed_transport() const;
   rules::Address source_, destination_;
   std::uint8_t protocol_ = 17;
   std::uint8_t hop_limit_ = 64;
-  bool options_ = false, bad_checksum_ = false;
+  bool options_ = false, bad_checksum_ = false, bad_transport_checksum_ = false;
   Bytes transport_;
   std::vector<std::uint16_t> vlans_;
   std::vector<std::pair<std::uint8_t, Bytes>> extensions_;

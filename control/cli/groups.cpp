@@ -29,8 +29,29 @@ void create_options(po::options_description& options) {
       "default", "make it the default group of load balancers created from now on");
 }
 
+void flows_option(po::options_description& options) {
+  options.add_options()("flows", po::value<std::string>()->value_name("FATE"),
+                        "live connections that are no longer allowed: cut (default), keep, or "
+                        "drain:SECONDS");
+}
+
+// "; 3 connections are cut, 2 drain": what became of live connections, where any was concerned.
+std::string fates_of(const Json& data) {
+  const Json flows = data.value("flows", Json::object());
+  std::string text;
+  for (const auto& [name, words] :
+       {std::pair{"cut", "cut"}, {"kept", "kept"}, {"draining", "draining"}}) {
+    const auto count = flows.value(name, std::uint64_t{0});
+    if (count != 0) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, words);
+  }
+  if (text.empty()) text = "none concerned";
+  if (!flows.value("complete", true)) text += " so far, still counting";
+  return text;
+}
+
 void update_options(po::options_description& options) {
   create_options(options);
+  flows_option(options);
   options.add_options()("id", po::value<std::string>()->value_name("ID"), "the group's id")(
       "new-name", po::value<std::string>()->value_name("NAME"), "rename it");
 }
@@ -39,6 +60,7 @@ void attach_options(po::options_description& options) {
   options.add_options()("security-group-id",
                         po::value<std::vector<std::string>>()->composing()->value_name("ID"),
                         "a group, by id or name; repeatable");
+  flows_option(options);
 }
 
 void detach_options(po::options_description& options) {
@@ -155,6 +177,7 @@ Outcome<int> update(Call& call) {
   auto body = body_from_file(call);
   if (!body) return tl::unexpected(body.error());
   (*body)["name"] = call.has("new-name") ? call.text("new-name") : field(*group, "name");
+  if (call.has("flows")) (*body)["flows"] = call.text("flows");
   if (!body->contains("description")) (*body)["description"] = field(*group, "description");
   return answer(
       call, "update",
@@ -201,16 +224,18 @@ Outcome<int> change_attachment(Call& call, const char* verb) {
                                                 field(*lb, "appliance_name")));
     if (!sure) return sure;
   }
-  const auto envelope =
-      request_whole(call, "POST", fmt::format("/security_group/{}/{}/", field(*lb, "id"), verb),
-                    {{"security_group_ids", ids}});
+  Json body{{"security_group_ids", ids}};
+  if (call.has("flows")) body["flows"] = call.text("flows");
+  const auto envelope = request_whole(
+      call, "POST", fmt::format("/security_group/{}/{}/", field(*lb, "id"), verb), body);
   if (!envelope) return tl::unexpected(envelope.error());
   const Json data = envelope->value("data", Json::object());
   if (call.json) {
     print_json({{"action", verb}, {"load_balancer", data}});
     return kExitOk;
   }
-  remark(call, fmt::format("{}, enforced by {}.", field(*envelope, "message"), enforced_by(data)));
+  remark(call, fmt::format("{}, enforced by {}. Live connections: {}.", field(*envelope, "message"),
+                           enforced_by(data), fates_of(data)));
   return kExitOk;
 }
 

@@ -56,10 +56,23 @@ rules::Result<NodeSettings> settings_from_json(const Json& json, const rules::No
   NodeSettings settings;
   std::vector<Problem> problems;
   FieldReader fields(json, "settings.", problems);
-  fields.refuse_others(
-      {"pass_unknown_addresses", "allow_ip_options", "flows_max", "timeouts", "zones"});
+  fields.refuse_others({"pass_unknown_addresses", "allow_ip_options", "verify_checksums",
+                        "tracking", "adopt_seconds", "flows_max", "timeouts", "zones"});
   settings.plane.pass_unknown_addresses = fields.boolean("pass_unknown_addresses").value_or(false);
   settings.plane.allow_ip_options = fields.boolean("allow_ip_options").value_or(false);
+  // Off unless asked for: a capture taken where its packets were sent shows transports whose
+  // checksums the port had yet to fill in.
+  settings.plane.verify_checksums = fields.boolean("verify_checksums").value_or(false);
+  if (const auto tracking = fields.text("tracking")) {
+    if (*tracking == "rules_first") {
+      settings.plane.tracking = dataplane::Tracking::rules_first;
+    } else if (*tracking != "strict") {
+      fields.problem("tracking",
+                     fmt::format("\"{}\" is neither strict nor rules_first", *tracking));
+    }
+  }
+  settings.plane.adopt_s =
+      static_cast<std::uint32_t>(fields.number("adopt_seconds", kTimeoutMax).value_or(0));
   if (const auto flows = fields.number("flows_max", kFlowsMax)) {
     if (*flows == 0) fields.problem("flows_max", "must be at least 1");
     settings.flows_max = static_cast<std::uint32_t>(*flows);

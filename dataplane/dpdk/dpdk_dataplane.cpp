@@ -29,6 +29,8 @@ constexpr unsigned kMbufsPerPort = 16384;
 constexpr unsigned kMbufCache = 256;
 // A worker that has not finished a burst in this time hangs.
 constexpr auto kGracePeriodMax = std::chrono::seconds(2);
+// How long a change waits for the count of what became of live flows: 64 M flows take seconds.
+constexpr auto kReviewMax = std::chrono::seconds(10);
 
 HashSecret draw_secret() {
   HashSecret secret;
@@ -106,9 +108,30 @@ struct DpdkDataplane::Parts {
     }
     return names.empty() ? "a worker" : names;
   }
+  [[nodiscard]] FateCounts review(std::uint64_t generation) const;
   rules::Result<void> open_memory();
   rules::Result<void> open_workers(const DpdkConfig& config);
 };
+
+// What became of the live flows of all workers; waits until each has judged all of its own.
+FateCounts DpdkDataplane::Parts::review(std::uint64_t generation) const {
+  const auto begin = Clock::now();
+  FateCounts total{generation, 0, 0, 0, 1};
+  for (const auto& worker : workers) {
+    FateCounts fates = worker->fates.read();
+    while ((fates.generation != generation || fates.complete == 0) &&
+           Clock::now() - begin < kReviewMax) {
+      std::this_thread::sleep_for(std::chrono::microseconds(20));
+      fates = worker->fates.read();
+    }
+    if (fates.generation != generation) fates = {};
+    total.cut += fates.cut;
+    total.kept += fates.kept;
+    total.draining += fates.draining;
+    total.complete &= fates.complete;
+  }
+  return total;
+}
 
 rules::Result<void> DpdkDataplane::Parts::open_memory() {
   std::size_t room = 0;
@@ -240,8 +263,9 @@ rules::Result<SwapReport> DpdkDataplane::publish(std::shared_ptr<const Snapshot>
                     " does not answer: the change is in force on the others only; restart sluiced");
   }
   parts_->held.erase(parts_->held.begin(), parts_->held.end() - 1);
-  return SwapReport{static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - begin).count())};
+  const auto swap_ns = static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - begin).count());
+  return SwapReport{swap_ns, parts_->review(pointer->generation())};
 }
 
 std::vector<WorkerReport> DpdkDataplane::workers() const {

@@ -10,7 +10,7 @@ namespace {
 
 // How often a full transmit ring is tried again before its frames drop: about a ring's drain time.
 constexpr int kTransmitTries = 64;
-// Rounds without a frame after which flows are expired anyway.
+// Rounds without a frame after which flows are expired anyway; at once while they are reviewed.
 constexpr unsigned kIdleRounds = 256;
 
 Frame frame_of(const rte_mbuf* mbuf) noexcept {
@@ -50,7 +50,8 @@ void Worker::run() noexcept {
     current_ = snapshot.load(std::memory_order_acquire);
     if (current_ != nullptr) generation.store(current_->generation(), std::memory_order_release);
     const unsigned frames = poll_ports() + (shared_.workers > 1 ? poll_handover() : 0);
-    if (frames == 0 && ++idle_rounds == kIdleRounds) {
+    const bool reviews = current_ != nullptr && !pipeline_.is_reviewed(*current_);
+    if (frames == 0 && (++idle_rounds >= kIdleRounds || reviews)) {
       judge_and_send(0, {});
       idle_rounds = 0;
     }
@@ -170,6 +171,7 @@ void Worker::judge_and_send(std::size_t port, std::span<rte_mbuf*> frames) noexc
   dispose_released();
   pipeline_.report(own_counts_);
   counts.publish(own_counts_);
+  if (pipeline_.fates() != own_fates_) fates.publish(own_fates_ = pipeline_.fates());
 }
 
 void Worker::dispose_released() noexcept {

@@ -43,6 +43,7 @@ class Worker {
   std::atomic<std::uint64_t> generation{0};        // worker: w, others: r
   std::atomic<std::uint64_t> rounds{0};            // worker: rw, watchdog and publisher: r
   SharedCounts counts;                             // worker: w, others: r
+  SharedValue<FateCounts> fates;                   // worker: w, publisher: r
   std::atomic<bool> ended{false};                  // worker: w, its last act; destructor: r
   const unsigned index;
   const unsigned lcore;
@@ -72,6 +73,7 @@ class Worker {
   Pipeline pipeline_;
   const Snapshot* current_ = nullptr;  // of this round
   Counts own_counts_;
+  FateCounts own_fates_;
   std::uint64_t ns_per_cycle_fixed_;  // 32.32
 };
 

@@ -48,6 +48,8 @@ struct Replay::Parts {
   std::array<std::uint16_t, kVlans> zones;
   std::shared_ptr<const Snapshot> snapshot;
   Counts counts;
+  bool has_begun = false;
+  TimeNs last_ns = 0;  // time of the last burst
 
   std::uint64_t judged = 0;
   std::vector<Released> released;
@@ -79,8 +81,14 @@ void Replay::set_zone(std::uint16_t vlan, std::uint16_t zone) {
   parts_->zones[vlan] = zone;
 }
 
-void Replay::publish(std::shared_ptr<const Snapshot> snapshot) {
-  parts_->snapshot = std::move(snapshot);
+FateCounts Replay::publish(std::shared_ptr<const Snapshot> snapshot) {
+  Parts& parts = *parts_;
+  parts.snapshot = std::move(snapshot);
+  // Time begins with the first packet; before it there is nothing to judge.
+  if (!parts.has_begun) return {parts.snapshot->generation(), 0, 0, 0, 1};
+  parts.pipeline.judge(parts.snapshot.get(), {}, {}, parts.last_ns, {});
+  parts.pipeline.review_all();
+  return parts.pipeline.fates();
 }
 
 void Replay::judge(std::span<const Input> burst, std::span<Verdict> verdicts) {
@@ -90,6 +98,8 @@ void Replay::judge(std::span<const Input> burst, std::span<Verdict> verdicts) {
     frames[i] = {burst[i].bytes.data(), static_cast<std::uint32_t>(burst[i].bytes.size()),
                  parts_->judged++};
   const Ingress ingress{burst[0].side, parts_->zones.data()};
+  parts_->has_begun = true;
+  parts_->last_ns = burst.back().time_ns;
   parts_->pipeline.judge(parts_->snapshot.get(), ingress, {frames.data(), burst.size()},
                          burst.back().time_ns, verdicts.first(burst.size()));
   for (std::size_t i = 0; i < burst.size(); ++i)
@@ -99,6 +109,7 @@ void Replay::judge(std::span<const Input> burst, std::span<Verdict> verdicts) {
 
 void Replay::pass_time(TimeNs now) {
   const Ingress ingress{Side::outside, parts_->zones.data()};
+  parts_->last_ns = now;
   parts_->pipeline.judge(parts_->snapshot.get(), ingress, {}, now, {});
   parts_->collect_released();
 }

@@ -31,7 +31,8 @@ class Replay {
   ~Replay();
   // Frames with this VLAN id (0: untagged) belong to the zone; kNoZone: to none.
   void set_zone(std::uint16_t vlan, std::uint16_t zone);
-  void publish(std::shared_ptr<const Snapshot> snapshot);
+  // In force from here on; live flows are judged again at once. What becomes of them.
+  FateCounts publish(std::shared_ptr<const Snapshot> snapshot);
 
   // A burst of inputs of one side, at most kBurstMax, at the time of the last of them. What is_held
   // comes back by take_released().

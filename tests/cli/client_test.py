@@ -94,6 +94,16 @@ class Client(unittest.TestCase):
             self.assertIn("Error: It is so.", result.stderr)
             self.assertIn("Details: security_group_ids: because", result.stderr)
 
+    def test_attach_passes_the_fate_of_flows_on_and_tells_it(self):
+        applied = dict(APPLIED, flows={"cut": 0, "kept": 3, "draining": 2, "complete": False})
+        self.server.replies["POST", "/security_group/7/attach/"] = (
+            200, applied, "Security Group attached successfully", {})
+        result = self.run_ctl("attach", "front", "web", "--flows", "keep")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("Live connections: 3 kept, 2 draining so far, still counting.", result.stderr)
+        changes = [request for request in self.server.requests if request[0] == "POST"]
+        self.assertEqual(changes[0][2]["flows"], "keep")
+
     def test_attach_resolves_names_and_sends_one_request(self):
         result = self.run_ctl("attach", "front", "web", "--security-group-id", "3")
         self.assertEqual(result.returncode, 0, result.stderr)

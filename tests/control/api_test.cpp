@@ -153,6 +153,8 @@ TEST_F(Api, AttachesAndDetachesSeveralGroupsInOneAction) {
   const std::string both = fmt::format(R"({{"security_group_ids":[{},{}]}})", a, b);
   const Answer attached = call("POST", attach, both);
   EXPECT_EQ(attached.body["message"], "Security Group attached successfully");
+  const Json cut{{"cut", 7}, {"kept", 0}, {"draining", 0}, {"complete", true}};
+  EXPECT_EQ(attached.body["data"]["flows"], cut);
   for (const char* field : {"generation", "compile_us", "swap_us", "store_us"})
     EXPECT_TRUE(attached.body["data"][field].is_number()) << field;
   EXPECT_EQ(attached.body["data"]["generation"], plane.generation());
@@ -228,7 +230,7 @@ TEST_F(Api, RefusesByStatusAndFieldAndChangesNothing) {
       {"PUT", "/security_group/99/mark-default/", "", 404, ""},
       {"POST", "/security_group/1/attach/", R"({"security_group_ids":[99]})", 404,
        "security_group_ids[0]"},
-      {"POST", "/security_group/1/attach/", R"({"security_group_ids":[3],"flows":"keep"})", 400,
+      {"POST", "/security_group/1/attach/", R"({"security_group_ids":[3],"flows":"kept"})", 400,
        "flows"},
       {"POST", "/security_group/9/attach/", R"({"security_group_ids":[3]})", 404, ""},
       {"POST", "/security_group/1/detach/", R"({"security_group_ids":[3]})", 409,

@@ -21,7 +21,19 @@ class FakeDataplane final : public dataplane::Dataplane {
     if (hangs) return rules::fail(rules::ErrorCode::unavailable, "worker 1 does not answer");
     const std::lock_guard lock(mutex_);
     current_ = std::move(snapshot);
-    return dataplane::SwapReport{1000};
+    // Seven live flows fall under whatever fate the change asks for.
+    dataplane::FateCounts fates{current_->generation(), 0, 0, 0, 1};
+    switch (current_->flows.fate) {
+      case dataplane::FlowFate::cut:
+        fates.cut = 7;
+        break;
+      case dataplane::FlowFate::keep:
+        fates.kept = 7;
+        break;
+      case dataplane::FlowFate::drain:
+        fates.draining = 7;
+    }
+    return dataplane::SwapReport{1000, fates};
   }
   [[nodiscard]] std::vector<dataplane::WorkerReport> workers() const override {
     return {{1, generation(), {}, worker_is_hung ? 1234u : 0u, worker_is_hung}};

@@ -161,13 +161,31 @@ TEST(Service, DetachesAllOrNothing) {
                  "default group");
 }
 
+TEST(Service, TakesTheFateOfFlowsWithAttachDetachAndUpdate) {
+  using dataplane::FlowFate;
+  const State state = sample();
+  const auto attached = [&](const char* flows) {
+    return attach(state, 1, {{"security_group_ids", {3}}, {"flows", flows}});
+  };
+  EXPECT_EQ(attach(state, 1, {{"security_group_ids", {3}}})->flows.fate, FlowFate::cut);
+  EXPECT_EQ(attached("keep")->flows.fate, FlowFate::keep);
+  EXPECT_EQ(attached("drain:90")->flows.fate, FlowFate::drain);
+  EXPECT_EQ(attached("drain:90")->flows.drain_s, 90u);
+  for (const char* wrong : {"", "Cut", "drain", "drain:", "drain:0", "drain:-1", "drain:1 ",
+                            "drain:604801", "drain:9x"})
+    expect_refused(attached(wrong), ErrorCode::invalid, "flows");
+  Json update = rules::group_to_json(*state.node.groups.at(3), false);
+  update["flows"] = "keep";
+  EXPECT_EQ(update_group(state, 3, update)->flows.fate, FlowFate::keep);
+  update["flows"] = "stop";
+  expect_refused(update_group(state, 3, update), ErrorCode::invalid, "flows");
+}
+
 TEST(Service, RefusesWaysToChangeThatAreNotThere) {
   const State state = sample();
   for (const char* extra : {"expires_in", "confirm_within"})
     expect_refused(attach(state, 1, {{"security_group_ids", {3}}, {extra, 60}}), ErrorCode::invalid,
                    extra);
-  expect_refused(attach(state, 1, {{"security_group_ids", {3}}, {"flows", "keep"}}),
-                 ErrorCode::invalid, "flows");
   expect_refused(attach(state, 1, {{"security_group_ids", {3}}, {"dry_run", true}}),
                  ErrorCode::invalid, "dry_run");
   EXPECT_TRUE(attach(state, 1, {{"security_group_ids", {3}}, {"flows", "cut"}, {"apikey", "x"}}));

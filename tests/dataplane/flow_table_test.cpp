@@ -1,49 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "dataplane/flow_table.h"
+
 #include <gtest/gtest.h>
 
 #include <map>
 #include <random>
-#include <tuple>
 
-#include "dataplane/flow_table.h"
+#include "tests/dataplane/flow_table_bed.h"
 
 namespace sluice::dataplane {
 namespace {
 
-constexpr TimeNs kSecond = 1'000'000'000;
+using tests::FlowTableBed;
+using tests::key_of;
+using tests::kSecond;
 
-struct Fixture {
-  explicit Fixture(std::uint32_t flows_max, HashSecret secret = {1, 2})
-      : memory(FlowTable::size_bytes(flows_max) + 64),
-        table(aligned(flows_max), flows_max, secret) {}
-  FlowMemory aligned(std::uint32_t flows_max) {
-    const auto at = (reinterpret_cast<std::uintptr_t>(memory.data()) + 63) / 64 * 64;
-    return {reinterpret_cast<std::byte*>(at), FlowTable::size_bytes(flows_max)};
-  }
-  Flow* find(const FlowKey& key, TimeNs now) {
-    return table.find(key, table.hash(key), now, timeouts);
-  }
-  Flow* insert(const FlowKey& key, TimeNs now) {
-    return table.insert(key, table.hash(key), now, timeouts);
-  }
-  std::vector<std::byte> memory;
-  FlowTable table;
-  FlowTimeouts timeouts;
-};
-
-FlowKey key_of(std::uint64_t number) {
-  FlowKey key;
-  key.remote_low = number;
-  key.protocol = 17;
-  return key;
+std::uint64_t whole_seconds(TimeNs time) {
+  return time / kSecond;
 }
 
-// A std::map that forgets after the timeout, and nothing else.
-TEST(FlowTable, AgreesWithAMapOnRandomOperations) {
+// A std::map that forgets after the idle time, and nothing else. Both families, the table nearly
+// full at times, so that buckets overflow and flows move.
+void agree_with_a_map(std::uint32_t flows_max, std::uint64_t numbers, int steps) {
   const auto seed = std::random_device{}();
   std::printf("seed %u\n", seed);
   std::mt19937 random(seed);
-  Fixture fixture(4096);
+  FlowTableBed bed(flows_max);
   struct Twin {
     TimeNs seen;
     bool replied;
@@ -51,113 +33,181 @@ TEST(FlowTable, AgreesWithAMapOnRandomOperations) {
   std::map<std::uint64_t, Twin> twin;
   TimeNs now = kSecond;
   const auto is_over = [&](const Twin& flow) {
-    const std::uint64_t idle = now / 1'000'000 - flow.seen / 1'000'000;
-    return idle >= (flow.replied ? 180'000u : 30'000u);
+    return whole_seconds(now) - whole_seconds(flow.seen) > (flow.replied ? 180u : 30u);
   };
-  for (int step = 0; step < 300'000; ++step) {
+  for (int step = 0; step < steps; ++step) {
     now += random() % (kSecond / 20);
-    const std::uint64_t number = random() % 1500;
+    bed.at(now);
+    const std::uint64_t number = random() % numbers;
+    const FlowKey key = key_of(number * 7919, number % 3 == 0);
     const auto known = twin.find(number);
     const bool live = known != twin.end() && !is_over(known->second);
-    Flow* flow = fixture.find(key_of(number), now);
-    ASSERT_EQ(flow != nullptr, live) << "step " << step;
+    Flow* flow = bed.find(key);
+    ASSERT_EQ(flow != nullptr, live) << "seed " << seed << " step " << step;
+    if (live) {
+      ASSERT_EQ(bed.table.key_of(*flow), key) << "seed " << seed;
+    }
     switch (random() % 4) {
       case 0:
         if (live) {
-          fixture.table.erase(flow);
+          bed.table.erase(flow);
           twin.erase(number);
         }
         break;
       case 1:
         if (live) {
-          fixture.table.mark_replied(flow);
-          FlowTable::touch(flow, now);
+          bed.table.touch(flow);
+          bed.reply(key, flow);
           known->second = {now, true};
         }
         break;
       default:
         if (!live) {
-          ASSERT_NE(fixture.insert(key_of(number), now), nullptr);
+          ASSERT_NE(bed.insert(key), nullptr) << "seed " << seed << " step " << step;
           twin[number] = {now, false};
         }
     }
-    fixture.table.expire(now, fixture.timeouts, 2);
+    bed.table.expire(2);
   }
   std::erase_if(twin, [&](const auto& entry) { return is_over(entry.second); });
-  fixture.table.expire(now, fixture.timeouts, 1u << 16);
-  EXPECT_EQ(fixture.table.live(), twin.size());
+  bed.table.expire(1u << 16);
+  EXPECT_EQ(bed.table.live(), twin.size()) << "seed " << seed;
+  std::uint64_t embryonic = 0;
+  for (const auto& [number, flow] : twin) embryonic += !flow.replied;
+  EXPECT_EQ(bed.table.embryonic(), embryonic) << "seed " << seed;
+}
+
+TEST(FlowTable, AgreesWithAMapOnRandomOperations) {
+  agree_with_a_map(4096, 1500, 300'000);
+}
+TEST(FlowTable, AgreesWithAMapWhenItIsSmallAndFull) {
+  agree_with_a_map(64, 40, 100'000);
 }
 
 TEST(FlowTable, TakesAsManyFlowsAsItSays) {
-  for (std::uint32_t flows_max : {1u, 2u, 3u, 100u, 5000u}) {
-    Fixture fixture(flows_max);
-    std::uint32_t inserted = 0;
-    for (std::uint64_t i = 0; i < flows_max; ++i) {
-      Flow* flow = fixture.insert(key_of(i), kSecond);
-      ASSERT_NE(flow, nullptr) << flows_max << ' ' << i;
-      fixture.table.mark_replied(flow);
-      ++inserted;
+  for (bool ipv6 : {false, true}) {
+    for (std::uint32_t flows : {1u, 2u, 3u, 100u, 5000u, 65536u}) {
+      FlowTableBed bed(ipv6 ? flows * 2 : flows);
+      for (std::uint64_t i = 0; i < flows; ++i) {
+        Flow* flow = bed.insert(key_of(i, ipv6));
+        ASSERT_NE(flow, nullptr) << flows << ' ' << i;
+        bed.table.mark_replied(flow);
+      }
+      EXPECT_EQ(bed.table.live(), flows);
+      EXPECT_EQ(bed.table.cells_free(), 0u);
+      EXPECT_EQ(bed.insert(key_of(1u << 20, ipv6)), nullptr);
+      for (std::uint64_t i = 0; i < flows; ++i) ASSERT_NE(bed.find(key_of(i, ipv6)), nullptr);
     }
-    EXPECT_EQ(fixture.table.live(), inserted);
-    EXPECT_EQ(fixture.insert(key_of(1u << 20), kSecond), nullptr);
-    for (std::uint64_t i = 0; i < flows_max; ++i)
-      EXPECT_NE(fixture.find(key_of(i), kSecond), nullptr);
   }
 }
 
-TEST(FlowTable, ReplacesFlowsWithoutAReplyAndNeverOthers) {
-  Fixture fixture(1000);
-  for (std::uint64_t i = 0; i < 500; ++i)
-    fixture.table.mark_replied(fixture.insert(key_of(i), kSecond));
-  for (std::uint64_t i = 500; i < 20'000; ++i)
-    (void)fixture.insert(key_of(i), kSecond + i * 1'000'000);
-  EXPECT_EQ(fixture.table.live(), 1000u);
-  EXPECT_GT(fixture.table.replaced(), 15'000u);
-  for (std::uint64_t i = 0; i < 500; ++i) EXPECT_NE(fixture.find(key_of(i), kSecond), nullptr) << i;
+TEST(FlowTable, GivesBackWhatItTook) {
+  FlowTableBed bed(5000);
+  for (int round = 0; round < 20; ++round) {
+    for (std::uint64_t i = 0; i < 3000; ++i) (void)bed.insert(key_of(i, i % 2 == 0));
+    for (std::uint64_t i = 0; i < 3000; ++i)
+      if (Flow* flow = bed.find(key_of(i, i % 2 == 0))) bed.table.erase(flow);
+    ASSERT_EQ(bed.table.live(), 0u);
+    ASSERT_EQ(bed.table.embryonic(), 0u);
+    ASSERT_EQ(bed.table.cells_free(), 5000u);
+  }
 }
 
-TEST(FlowHash, DependsOnEveryFieldAndOnTheSecret) {
-  const HashSecret secret{3, 4};
-  std::vector<std::uint64_t> seen{hash_of(key_of(0), secret)};
-  const auto differs = [&](FlowKey key, HashSecret with) {
-    const std::uint64_t hash = hash_of(key, with);
-    EXPECT_EQ(std::count(seen.begin(), seen.end(), hash), 0);
-    seen.push_back(hash);
-  };
+TEST(FlowTable, ReplacesTheOldestFlowWithoutAReplyAndNeverOthers) {
+  FlowTableBed bed(1000);
+  for (std::uint64_t i = 0; i < 500; ++i) bed.table.mark_replied(bed.insert(key_of(i)));
+  for (std::uint64_t i = 500; i < 5000; ++i) {
+    (void)bed.insert(key_of(i));
+    if (i < 1000) continue;
+    ASSERT_EQ(bed.find(key_of(i - 500)), nullptr) << i;  // the oldest
+    ASSERT_NE(bed.find(key_of(i - 499)), nullptr) << i;  // the one after it
+  }
+  EXPECT_EQ(bed.table.live(), 1000u);
+  EXPECT_EQ(bed.table.replaced(), 4000u);
+  for (std::uint64_t i = 0; i < 500; ++i) EXPECT_NE(bed.find(key_of(i)), nullptr) << i;
+}
+
+// A thousand hosts, one after the other or all at once.
+TEST(FlowTable, LetsNoHostTakeMoreThanItsShare) {
+  for (bool in_turn : {false, true}) {
+    FlowTableBed bed(1u << 16);
+    FlowKey key = key_of(0);
+    for (std::uint32_t i = 0; i < 1'000'000; ++i) {
+      key.remote_low = 0x0b000000 + (in_turn ? i % 1000 : i / 1000);
+      key.remote_port = static_cast<std::uint16_t>(in_turn ? i / 1000 : i % 1000);
+      ASSERT_NE(bed.insert(key), nullptr);
+    }
+    EXPECT_GT(bed.table.cells_free(), (1u << 16) / 10) << in_turn;
+    EXPECT_EQ(bed.table.replaced(), 0u);
+    EXPECT_GT(bed.table.replaced_by_share(), 900'000u);
+  }
+}
+
+TEST(FlowTable, FillsUpWithHostsWithoutNumberAndStillServesTheNext) {
+  FlowTableBed bed(1u << 14);
   FlowKey key = key_of(0);
-  differs(key, {3, 5});
-  differs(key, {4, 4});
-  auto with = [&](auto change) {
-    FlowKey changed = key_of(0);
-    change(changed);
-    differs(changed, secret);
-  };
-  with([](FlowKey& k) { k.local_high = 1; });
-  with([](FlowKey& k) { k.local_low = 1; });
-  with([](FlowKey& k) { k.remote_high = 1; });
-  with([](FlowKey& k) { k.remote_low = 1; });
-  with([](FlowKey& k) { k.local_port = 1; });
-  with([](FlowKey& k) { k.remote_port = 1; });
-  with([](FlowKey& k) { k.zone = 1; });
-  with([](FlowKey& k) { k.protocol = 6; });
-  with([](FlowKey& k) { k.family = rules::Family::ipv6; });
+  for (std::uint32_t host = 0; host < 200'000; ++host) {
+    key.remote_low = host * 2654435761u;
+    ASSERT_NE(bed.insert(key), nullptr);
+    ASSERT_NE(bed.find(key), nullptr);
+  }
+  EXPECT_GT(bed.table.live(), 16'000u);
+  EXPECT_TRUE(bed.table.is_pressed());
 }
 
-// Keys as an attacker or a proxy has them: one address, ports in sequence.
-TEST(FlowHash, SpreadsKeysThatHardlyDiffer) {
-  constexpr int kBins = 1024, kKeys = 1 << 18;
-  std::vector<int> bins(kBins);
-  for (std::uint32_t i = 0; i < kKeys; ++i) {
-    FlowKey key = key_of(i >> 16);
-    key.remote_port = static_cast<std::uint16_t>(i);
-    ++bins[hash_of(key, {7, 8}) % kBins];
+TEST(FlowTable, SweepsWhatIsOverAndFollowsShorterIdleTimes) {
+  FlowTableBed bed(1024);
+  const FlowKey opening = key_of(1), closed = key_of(2), idle = key_of(3);
+  const auto insert = [&](const FlowKey& key) {
+    return bed.table.insert(key, bed.table.hash(key), FlowState::tcp_first);
+  };
+  (void)insert(opening);
+  Flow* flow = insert(closed);
+  bed.table.set_state(flow, bed.table.hash(closed), static_cast<FlowState>(TcpState::established));
+  flow = insert(idle);
+  bed.table.set_state(flow, bed.table.hash(idle), static_cast<FlowState>(TcpState::established));
+  bed.at(20 * kSecond);
+  flow = bed.find(closed);
+  bed.table.touch(flow);
+  bed.table.set_state(flow, bed.table.hash(closed), static_cast<FlowState>(TcpState::reset));
+  const auto live_at = [&](std::uint64_t second) {
+    bed.at(second * kSecond);
+    bed.table.expire(1024);
+    return bed.table.live();
+  };
+  EXPECT_EQ(live_at(30), 3u);
+  EXPECT_EQ(live_at(31), 2u);  // reset at 20: 10 s
+  EXPECT_EQ(live_at(61), 2u);  // opened at 1: 60 s
+  EXPECT_EQ(live_at(62), 1u);
+  EXPECT_EQ(live_at(7441), 1u);  // established at 1: 7440 s
+  EXPECT_EQ(live_at(7442), 0u);
+}
+
+TEST(FlowTable, RemembersForDaysWhereItIsToldTo) {
+  FlowTableBed bed(16);
+  bed.timeouts.udp_unreplied_s = 7 * 24 * 3600;
+  bed.at(kSecond);
+  (void)bed.insert(key_of(1));
+  for (std::uint64_t hour = 0; hour < 7 * 24; ++hour) {
+    bed.at((1 + hour * 3600) * kSecond);
+    bed.table.expire(16);
+    ASSERT_EQ(bed.table.live(), 1u) << hour;
   }
-  double chi = 0;
-  const double expected = static_cast<double>(kKeys) / kBins;
-  for (int count : bins) chi += (count - expected) * (count - expected) / expected;
-  // Chi-squared with 1,023 degrees of freedom: mean 1,023, standard deviation 45.
-  EXPECT_LT(chi, 1023 + 6 * 45);
-  EXPECT_GT(chi, 1023 - 6 * 45);
+  bed.at((7 * 24 * 3600 + 2) * kSecond);
+  bed.table.expire(16);
+  EXPECT_EQ(bed.table.live(), 0u);
+}
+
+TEST(FlowTable, DirtiesNothingWithinOneSecond) {
+  FlowTableBed bed(16);
+  Flow* flow = bed.insert(key_of(1));
+  const Flow before = *flow;
+  bed.at(kSecond + kSecond / 2);
+  bed.table.touch(flow);
+  EXPECT_EQ(std::memcmp(&before, flow, sizeof(before)), 0);
+  bed.at(2 * kSecond);
+  bed.table.touch(flow);
+  EXPECT_EQ(flow->seen_s, 2u);
 }
 
 }  // namespace

@@ -19,9 +19,14 @@ using tests::PacketBuilder;
 
 const std::vector<std::string> kZones{"edge"};
 
-std::shared_ptr<const Snapshot> snapshot_of(const rules::Node& node, std::uint64_t generation) {
+std::shared_ptr<const Snapshot> snapshot_of(const rules::Node& node, std::uint64_t generation,
+                                            std::mt19937_64& random) {
+  Settings settings;
+  settings.adopt_s = 300;
+  if (random() % 3 == 0) settings.tracking = Tracking::rules_first;
+  const FlowsOnChange flows{static_cast<FlowFate>(random() % 3), 50};
   return std::make_shared<const Snapshot>(
-      Snapshot{*rules::Compiler().compile(node, kZones, generation), {}});
+      Snapshot{*rules::Compiler().compile(node, kZones, generation), settings, flows});
 }
 
 // Few hosts and ports, so that packets meet in flows.
@@ -41,7 +46,11 @@ Input random_input(std::mt19937_64& random, Side side) {
     case 0:
     case 1:
     case 2:
-      packet.tcp(port(), port(), pick(2, 0x12, 0x10, 0x11, 0x04, 0x18));
+      // Numbers that often fit and sometimes do not.
+      packet.tcp(port(), port(), pick(2, 2, 0x12, 0x10, 0x11, 0x04, 0x18))
+          .numbers(pick(999u, 1000u, 1001u, 1001u, 90'000u), pick(1000u, 1001u, 1001u))
+          .payload(pick(0, 0, 1));
+      if (random() % 20 == 0) packet.bad_transport_checksum();
       break;
     case 3:
       packet.udp(port(), port());
@@ -67,8 +76,8 @@ TEST(Pipeline, JudgesABurstAsItWouldItsPackets) {
     for (std::uint64_t step = 1; step <= 150; ++step) {
       if (step % 25 == 1) {
         const rules::Node node = oracle::random_node(random, {});
-        together.publish(snapshot_of(node, step));
-        apart.publish(snapshot_of(node, step));
+        const auto snapshot = snapshot_of(node, step, random);
+        ASSERT_EQ(together.publish(snapshot), apart.publish(snapshot)) << "seed " << seed;
       }
       now += random() % 20'000'000'000;
       const Side side = random() % 2 == 0 ? Side::outside : Side::inside;

@@ -64,8 +64,8 @@ DpdkConfig config_of(const Captures& captures, const char* workers) {
 }
 
 // `extra`: with a group beside that has nothing to do with the traffic.
-std::shared_ptr<const Snapshot> snapshot_of(std::uint64_t generation, bool extra,
-                                            bool deny = false) {
+std::shared_ptr<const Snapshot> snapshot_of(std::uint64_t generation, bool extra, bool deny = false,
+                                            FlowsOnChange flows = {}) {
   static rules::Compiler compiler;
   const std::string port = deny ? "54" : "53";
   const auto document = rules::node_from_json(*rules::parse_json(
@@ -81,7 +81,7 @@ std::shared_ptr<const Snapshot> snapshot_of(std::uint64_t generation, bool extra
       (extra ? R"(,"extra")" : "") + "]}]}"));
   const std::vector<std::string> zones{"edge"};
   return std::make_shared<const Snapshot>(
-      Snapshot{*compiler.compile(document->node, zones, generation), {.timeouts = {}}});
+      Snapshot{*compiler.compile(document->node, zones, generation), {}, flows});
 }
 
 Counts total_of(const DpdkDataplane& plane) {
@@ -136,8 +136,19 @@ void swap_under_traffic(const char* workers, int swaps) {
   expect_no_drop_but(allowed,
                      {DropReason::no_table, DropReason::handover_full, DropReason::transmit_full});
 
+  // Kept: the 16 flows are counted, and their packets pass by no rule.
+  const std::uint64_t refused = dropped(total_of(plane), DropReason::revoked);
+  const auto kept = plane.publish(snapshot_of(++generation, false, true, {FlowFate::keep, 0}));
+  ASSERT_TRUE(kept) << kept.error().message;
+  EXPECT_EQ(kept->flows, (FateCounts{generation, 0, 16, 0, 1}));
+  std::this_thread::sleep_for(50ms);
+  EXPECT_EQ(dropped(total_of(plane), DropReason::revoked), refused);
+  ASSERT_TRUE(plane.publish(snapshot_of(++generation, false)));
+
   // Acknowledged is enforced: of what is received after the publish, nothing passes.
-  ASSERT_TRUE(plane.publish(snapshot_of(++generation, false, true)));
+  const auto cut = plane.publish(snapshot_of(++generation, false, true));
+  ASSERT_TRUE(cut) << cut.error().message;
+  EXPECT_EQ(cut->flows, (FateCounts{generation, 16, 0, 0, 1}));
   const std::uint64_t passed = total_of(plane).passed;
   std::this_thread::sleep_for(200ms);
   EXPECT_EQ(total_of(plane).passed, passed);

@@ -38,28 +38,62 @@ std::uint8_t flags_of(const std::string& letters) {
   return flags;
 }
 
-PacketBuilder builder_of(const Json& step) {
+constexpr std::uint32_t kFirst = 1000;  // number of every SYN
+
+}  // namespace
+
+void Conversations::number(PacketBuilder& packet, const Json& step, const std::string& from,
+                           const std::string& to) {
+  const std::string zone = step.value("vlan", Json()).dump() + " ";
+  const std::string forth = zone + from + " > " + to, back = zone + to + " > " + from;
+  const std::string flags = step.value("flags", "");
+  const bool syn = flags.find('S') != std::string::npos;
+  const auto next = [&](const std::string& way) {
+    const auto known = next_.find(way);
+    return known == next_.end() ? kFirst : known->second;
+  };
+  const auto plus = [&](const char* name) {
+    return static_cast<std::uint32_t>(step.value(name, std::int64_t{0}));
+  };
+  const std::uint32_t seq = syn ? kFirst : next(forth);
+  packet.numbers(seq + plus("seq_plus"), next(back) + plus("ack_plus"));
+  packet.window(step.value("window", std::uint16_t{65535}));
+  if (step.contains("scale")) packet.scale(step["scale"].get<std::uint8_t>());
+  const auto payload = step.value("payload", std::uint32_t{0});
+  packet.payload(payload);
+  last_ = forth;
+  last_next_ = seq + payload + (syn ? 1 : 0) + (flags.find('F') != std::string::npos ? 1 : 0);
+}
+
+void Conversations::advance() {
+  if (!last_.empty()) next_[last_] = last_next_;
+}
+
+PacketBuilder Conversations::builder_of(const Json& step) {
   std::istringstream words(step.at("packet").get<std::string>());
   std::string kind, from, arrow, to;
   words >> kind >> from >> arrow >> to;
   const bool has_port = kind == "tcp" || kind == "udp" || kind == "sctp";
   const Endpoint source = endpoint_of(from, has_port), destination = endpoint_of(to, has_port);
   PacketBuilder packet(source.address, destination.address);
-  const auto number = [&](const char* name) {
+  const auto field = [&](const char* name) {
     return static_cast<std::uint16_t>(step.value(name, 0));
   };
-  if (kind == "tcp")
+  last_.clear();
+  if (kind == "tcp") {
     packet.tcp(source.port, destination.port, flags_of(step.value("flags", "")));
-  else if (kind == "udp")
+    number(packet, step, from, to);
+  } else if (kind == "udp")
     packet.udp(source.port, destination.port, step.value("payload", 4u));
   else if (kind == "sctp")
     packet.sctp(source.port, destination.port);
   else if (kind == "icmp")
-    packet.icmp(number("type"), number("code"), number("id"));
+    packet.icmp(field("type"), field("code"), field("id"));
   else if (kind == "ip")
-    packet.protocol(number("protocol"), bytes_of(step.value("hex", "")));
+    packet.protocol(field("protocol"), bytes_of(step.value("hex", "")));
   else if (kind == "error")
-    packet.icmp_error(number("type"), number("code"), builder_of(step.at("about")).ip());
+    packet.icmp_error(field("type"), field("code"),
+                      Conversations().builder_of(step.at("about")).ip());
   else
     throw std::runtime_error("unknown kind of packet: " + kind);
 
@@ -67,9 +101,10 @@ PacketBuilder builder_of(const Json& step) {
     const Json ids = step["vlan"].is_array() ? step["vlan"] : Json::array({step["vlan"]});
     for (const Json& id : ids) packet.vlan(id.get<std::uint16_t>());
   }
-  if (step.contains("hop_limit")) packet.hop_limit(number("hop_limit"));
+  if (step.contains("hop_limit")) packet.hop_limit(field("hop_limit"));
   if (step.value("options", false)) packet.ipv4_options();
   if (step.value("bad_checksum", false)) packet.bad_checksum();
+  if (step.value("bad_transport_checksum", false)) packet.bad_transport_checksum();
   if (step.contains("fragment"))
     packet.fragment(step["fragment"].at("offset").get<std::uint16_t>(),
                     step["fragment"].value("more", false),
@@ -81,9 +116,8 @@ PacketBuilder builder_of(const Json& step) {
   return packet;
 }
 
-}  // namespace
-
-Bytes frame_of(const Json& step) {
+Bytes Conversations::frame_of(const Json& step) {
+  last_.clear();
   const std::string text = step.at("packet").get<std::string>();
   Bytes frame;
   if (text == "raw") {

@@ -38,9 +38,43 @@ Json read_file(const std::string& name) {
   return json ? *json : Json::object();
 }
 
+dataplane::FlowsOnChange flows_of(const Json& step) {
+  const std::string text = step.value("flows", "cut");
+  if (text == "cut") return {};
+  if (text == "keep") return {dataplane::FlowFate::keep, 0};
+  return {dataplane::FlowFate::drain,
+          static_cast<std::uint32_t>(std::stoul(text.substr(text.find(':') + 1)))};
+}
+
+constexpr int kVlan = 7;
+
+// The same scenario on a tagged zone. Null: it speaks of tags or of offsets in the frame itself.
+Json tagged(Json scenario) {
+  const auto tag_node = [](Json& node) {
+    const Json& lbs = node["load_balancers"];
+    node["settings"]["zones"] =
+        Json::array({{{"name", lbs.empty() ? "" : lbs[0].value("zone", "")}, {"vlan", kVlan}}});
+  };
+  if (scenario["node"].value("settings", Json::object()).contains("zones")) return nullptr;
+  tag_node(scenario["node"]);
+  for (Json& step : scenario["steps"]) {
+    if (step.contains("publish")) {
+      tag_node(step["publish"]);
+      continue;
+    }
+    if (step.contains("idle_until_ms")) continue;
+    for (const char* name : {"vlan", "patch", "cut", "ethertype"})
+      if (step.contains(name)) return nullptr;
+    if (step["packet"] == "raw" || step["packet"].get<std::string>().starts_with("arp"))
+      return nullptr;
+    step["vlan"] = kVlan;
+  }
+  return scenario;
+}
+
 class Scenario : public testing::TestWithParam<std::string> {
  protected:
-  void publish(const Json& document) {
+  void publish(const Json& document, const Json& step = Json::object()) {
     auto node = rules::node_from_json(document);
     ASSERT_TRUE(node) << node.error().message;
     node_ = std::move(node->node);
@@ -54,8 +88,10 @@ class Scenario : public testing::TestWithParam<std::string> {
       for (std::size_t i = 0; i < settings->vlans.size(); ++i)
         replay_->set_zone(settings->vlans[i], static_cast<std::uint16_t>(i));
     }
-    replay_->publish(std::make_shared<const dataplane::Snapshot>(
-        dataplane::Snapshot{std::move(*table), settings->plane}));
+    const auto fates = replay_->publish(std::make_shared<const dataplane::Snapshot>(
+        dataplane::Snapshot{std::move(*table), settings->plane, flows_of(step)}));
+    const Json seen{{"cut", fates.cut}, {"kept", fates.kept}, {"draining", fates.draining}};
+    EXPECT_EQ(step.value("fates", seen), seen);
   }
 
   void judge(const Json& step, const std::string& where) {
@@ -63,8 +99,9 @@ class Scenario : public testing::TestWithParam<std::string> {
     input.time_ns = step.value("at_ms", last_ms_) * 1'000'000;
     last_ms_ = input.time_ns / 1'000'000;
     input.side = step.at("from") == "outside" ? dataplane::Side::outside : dataplane::Side::inside;
-    input.bytes = frame_of(step);
+    input.bytes = conversations_.frame_of(step);
     const Verdict verdict = replay_->judge(input);
+    if (verdict.passes()) conversations_.advance();
     held_.push_back(step.value("then", "never held"));
     EXPECT_EQ(text_of(verdict), step.at("expect").get<std::string>())
         << where << ": " << step.dump();
@@ -104,12 +141,10 @@ class Scenario : public testing::TestWithParam<std::string> {
     std::size_t number = 0;
     for (const Json& step : scenario.at("steps")) {
       ++number;
-      if (step.contains("publish")) {
-        ASSERT_NO_FATAL_FAILURE(publish(step["publish"]));
-        continue;
-      }
       const std::string where = GetParam() + " step " + std::to_string(number);
-      if (step.contains("idle_until_ms")) {
+      if (step.contains("publish")) {
+        ASSERT_NO_FATAL_FAILURE(publish(step["publish"], step));
+      } else if (step.contains("idle_until_ms")) {
         last_ms_ = step["idle_until_ms"].get<std::uint64_t>();
         replay_->pass_time(last_ms_ * 1'000'000);
       } else {
@@ -126,11 +161,13 @@ class Scenario : public testing::TestWithParam<std::string> {
     workers_ = workers;
     by_rss_ = by_rss;
     replay_ = nullptr;
+    conversations_ = {};
     generation_ = 0;
     last_ms_ = 0;
     held_.clear();
   }
 
+  Conversations conversations_;
   rules::Node node_;
   rules::Compiler compiler_;
   unsigned workers_ = 1;
@@ -143,6 +180,12 @@ class Scenario : public testing::TestWithParam<std::string> {
 
 TEST_P(Scenario, HasTheVerdictsItSays) {
   run(read_file(GetParam()));
+}
+
+TEST_P(Scenario, HasThemWithATagToo) {
+  const Json scenario = tagged(read_file(GetParam()));
+  if (scenario.is_null()) GTEST_SKIP() << "speaks of tags or of the frame itself";
+  run(scenario);
 }
 
 // A worker's tables are its own: with several, each flow, datagram and quoted flow must be found

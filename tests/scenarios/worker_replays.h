@@ -31,8 +31,15 @@ class WorkerReplays {
     zones_[vlan] = zone;
     for (const auto& worker : workers_) worker->set_zone(vlan, zone);
   }
-  void publish(const std::shared_ptr<const dataplane::Snapshot>& snapshot) {
-    for (const auto& worker : workers_) worker->publish(snapshot);
+  dataplane::FateCounts publish(const std::shared_ptr<const dataplane::Snapshot>& snapshot) {
+    dataplane::FateCounts total;
+    for (const auto& worker : workers_) {
+      const dataplane::FateCounts own = worker->publish(snapshot);
+      total.cut += own.cut;
+      total.kept += own.kept;
+      total.draining += own.draining;
+    }
+    return total;
   }
 
   [[nodiscard]] dataplane::Verdict judge(const dataplane::offline::Input& input) {

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a packet means to its flow, and what it takes to open one (SEMANTICS §4, Flows).
+//
+// Owner: one worker, within its pipeline.
+#pragma once
+
+#include <cstdint>
+
+#include "dataplane/flow_review.h"
+#include "dataplane/flow_table.h"
+#include "dataplane/packet.h"
+#include "dataplane/snapshot.h"
+
+namespace sluice::dataplane {
+
+// What the stages of the pipeline hand on about one packet.
+struct Work {
+  Packet packet;
+  rules::LbMatch lb;
+  const Frame* frame = nullptr;
+  std::uint64_t hash = 0;   // of packet.key, where it has one
+  bool needs_flow = false;  // the flow stage has its say
+  bool is_new = true;       // no flow was there when the burst began
+  // The rules' answer in the packet's own direction, where the burst asked for it.
+  enum class Rules : std::uint8_t { unasked, refused, allowed } rules = Rules::unasked;
+};
+
+[[nodiscard]] rules::PacketKey rules_key(const Packet& packet, rules::PolicyIndex policy) noexcept;
+
+// What may begin a conversation; everything else needs one that is there.
+[[nodiscard]] bool may_open(const Packet& packet) noexcept;
+
+// Under tracking = rules_first: does the rules' yes suffice, with no look at a flow?
+[[nodiscard]] bool passes_by_rules_alone(const Packet& packet) noexcept;
+
+class FlowStage {
+ public:
+  explicit FlowStage(FlowTable& flows) noexcept : flows_(flows), review_(flows) {}
+
+  // The table and the clock of all that follows, once a burst.
+  void begin(const Snapshot& snapshot, TimeNs now) noexcept;
+  // Work that is left to the end of a burst: expiry and the review of flows by a new table.
+  void finish(bool is_idle) noexcept;
+
+  void judge(Work& work, Verdict& verdict) noexcept;
+  // An ICMP error. True: decided (it is about a live flow, or about one that is no longer allowed).
+  [[nodiscard]] bool judge_embedded(Work& work, Verdict& verdict) noexcept;
+
+  // For the fragments behind a first one, with its key: does its flow go on under this table? A
+  // flow that may not ends here.
+  [[nodiscard]] bool goes_on(const Work& first) noexcept;
+  // A TCP segment in fragments of the flow with that key is longer than its first one told: it ends
+  // before `end`.
+  void note_end(const FlowKey& key, rules::Direction from, std::uint32_t end) noexcept;
+  // Has the flow with the packet's key seen both directions?
+  [[nodiscard]] bool is_replied(const Work& work) noexcept;
+
+  // Runs the review of the newest table to its end.
+  void review_all() noexcept { review_.sweep(flows_.used()); }
+  [[nodiscard]] const FateCounts& fates() const noexcept { return review_.counts(); }
+  [[nodiscard]] std::uint64_t opened() const noexcept { return opened_; }
+  [[nodiscard]] std::uint64_t adopted() const noexcept { return adopted_; }
+  [[nodiscard]] std::uint64_t pressed() const noexcept { return pressed_; }
+
+ private:
+  [[nodiscard]] bool is_rules_first() const noexcept {
+    return snapshot_->settings.tracking == Tracking::rules_first;
+  }
+  [[nodiscard]] bool allows(const Work& work) const noexcept;
+  [[nodiscard]] bool has_bad_checksum(const Packet& packet) const noexcept;
+  void end_by_change(Flow* flow, const Work& work) noexcept;
+  // Each of these: false: the packet is no part of the flow as it stands, but may open a new one.
+  [[nodiscard]] bool advance(Flow& flow, const Work& work, Verdict& verdict) noexcept;
+  [[nodiscard]] TcpView view_of(const Work& work, bool from_opener) const noexcept;
+  [[nodiscard]] bool advance_tcp(Flow& flow, const Work& work, Verdict& verdict) noexcept;
+  [[nodiscard]] bool advance_echo(Flow& flow, const Work& work, Verdict& verdict) noexcept;
+  void pass_on(Flow& flow, const Work& work, Verdict& verdict) noexcept;
+  void open(const Work& work, Flow* previous, Verdict& verdict) noexcept;
+  [[nodiscard]] bool adopt(const Work& work, Verdict& verdict) noexcept;
+  // A flow for the packet, opened in that direction. Null: the table is full.
+  [[nodiscard]] Flow* insert(const Work& work, rules::Direction opener, FlowState state) noexcept;
+
+  FlowTable& flows_;
+  FlowReview review_;
+  const Snapshot* snapshot_ = nullptr;  // of the burst at hand
+  bool started_ = false;
+  std::uint32_t adopt_until_s_ = 0;
+  bool is_adopting_ = false;
+  std::uint64_t opened_ = 0;
+  std::uint64_t adopted_ = 0;
+  std::uint64_t pressed_ = 0;
+};
+
+}  // namespace sluice::dataplane

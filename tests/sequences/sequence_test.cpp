@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The pipeline against the reference model, on random sequences.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <random>
+
+#include "tests/sequences/sequence.h"
+
+namespace sluice::sequences {
+namespace {
+
+constexpr std::size_t kEventsPerSequence = 500;
+
+std::uint64_t environment_or(const char* name, std::uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 0);
+}
+
+Sequence sequence_of(std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  return random_sequence([&](std::uint64_t end) { return random() % end; }, kEventsPerSequence);
+}
+
+// SLUICE_SEQUENCE_EVENTS: how many; SLUICE_SEED: one sequence, that of a failure.
+TEST(Sequences, AgreeWithTheModel) {
+  const std::uint64_t one = environment_or("SLUICE_SEED", 0);
+  const std::uint64_t events = environment_or("SLUICE_SEQUENCE_EVENTS", SLUICE_SEQUENCE_EVENTS);
+  std::uint64_t first = one != 0 ? one : std::random_device{}() * std::uint64_t{1'000'000};
+  const std::uint64_t count = one != 0 ? 1 : events / kEventsPerSequence + 1;
+  std::printf("seeds from %llu on\n", static_cast<unsigned long long>(first));
+  for (std::uint64_t seed = first; seed < first + count; ++seed) {
+    const Sequence sequence = sequence_of(seed);
+    const auto failure = run(sequence);
+    if (!failure) continue;
+    const Sequence shortest = shrink(sequence);
+    const auto why = run(shortest);
+    FAIL() << "SLUICE_SEED=" << seed << ": " << (why ? *why : *failure).what << "\n"
+           << to_text(shortest);
+  }
+}
+
+}  // namespace
+}  // namespace sluice::sequences
