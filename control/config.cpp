@@ -73,7 +73,13 @@ Options make_options(Config& config, std::vector<std::string>& zones, std::strin
       po::value(&dpdk.datagrams_max)->default_value(dpdk.datagrams_max)->value_name("N"),
       "datagrams in fragments tracked per worker, 1 to 1048576; about 712 bytes each")(
       "no-huge", po::bool_switch(), "do without huge pages (slower)")(
-      "eal", po::value(&dpdk.eal)->value_name("\"ARGS\""), "further arguments for DPDK's EAL")(
+      "watchdog-ms",
+      po::value(&dpdk.watchdog_ms)->default_value(dpdk.watchdog_ms)->value_name("MS"),
+      "a worker that polls no port for so long raises an alarm, 50 to 60000")(
+      "no-rss", po::bool_switch(),
+      "spread flows over the workers by handing frames over, also where the ports could spread "
+      "them")("eal", po::value(&dpdk.eal)->value_name("\"ARGS\""),
+              "further arguments for DPDK's EAL")(
       "pass-unknown-addresses", po::bool_switch(&config.settings.pass_unknown_addresses),
       "forward, unjudged, packets of addresses that no load balancer owns")(
       "allow-ip-options", po::bool_switch(&config.settings.allow_ip_options),
@@ -136,6 +142,11 @@ Result<void> check(Config& config, const std::vector<std::string>& zones,
       problems.push_back({timeout.option, fmt::format("--{} must be from 1 to {} seconds, not {}",
                                                       timeout.option, kTimeoutMax, value)});
     }
+  }
+  if (config.dataplane.watchdog_ms < 50 || config.dataplane.watchdog_ms > 60'000) {
+    problems.push_back(
+        {"watchdog-ms", fmt::format("--watchdog-ms must be from 50 to 60000 milliseconds, not {}",
+                                    config.dataplane.watchdog_ms)});
   }
   if (tracking == "rules_first") {
     config.settings.tracking = dataplane::Tracking::rules_first;
@@ -225,6 +236,7 @@ Result<Config> read_config(int argc, const char* const* argv) try {
   }
   po::notify(values);
   config.dataplane.huge_pages = !values["no-huge"].as<bool>();
+  config.dataplane.rss = !values["no-rss"].as<bool>();
   config.settings.verify_checksums = !values["no-verify-checksums"].as<bool>();
   if (auto checked = check(config, zones, tracking); !checked)
     return tl::unexpected(checked.error());

@@ -15,6 +15,7 @@
 #include "dataplane/dpdk/eal.h"
 #include "dataplane/dpdk/handover.h"
 #include "dataplane/dpdk/ports.h"
+#include "dataplane/dpdk/watchdog.h"
 #include "dataplane/dpdk/worker.h"
 
 namespace sluice::dataplane::dpdk {
@@ -52,12 +53,15 @@ struct DpdkDataplane::Parts {
   std::unique_ptr<Handover> handover;
   std::vector<void*> worker_memory;  // tables of flows and of fragments
   std::vector<std::unique_ptr<Worker>> workers;
+  std::optional<Watchdog> watchdog;
   // Publisher only. Snapshots that a worker may still read: the one in force, and those whose
   // grace period did not end.
   std::vector<std::shared_ptr<const Snapshot>> held;
   bool ports_open = false;
+  bool spreads_by_ports = false;
 
   ~Parts() {
+    watchdog.reset();
     shared.stop.store(true);
     for (const auto& worker : workers) {
       rte_eal_wait_lcore(worker->lcore);
@@ -78,6 +82,31 @@ struct DpdkDataplane::Parts {
     return std::all_of(workers.begin(), workers.end(), [&](const auto& worker) {
       return worker->generation.load(std::memory_order_acquire) == generation;
     });
+  }
+  // Every worker has reported once since the call. False: not until the deadline.
+  [[nodiscard]] bool wait_for_round(Clock::time_point deadline) const {
+    const std::uint64_t token = rte_rcu_qsbr_start(shared.rcu);
+    while (rte_rcu_qsbr_check(shared.rcu, token, false) == 0) {
+      if (Clock::now() > deadline) return false;
+      std::this_thread::yield();
+    }
+    return true;
+  }
+  // Frames judged before the call, waiting for the worker that may use the port they leave by, are
+  // out. A worker sends all that wait in each of its rounds; the first report may end a round that
+  // had passed that point, the second ends one that had not.
+  [[nodiscard]] bool drain_passed(Clock::time_point deadline) const {
+    return shared.workers == 1 || (wait_for_round(deadline) && wait_for_round(deadline));
+  }
+  // The workers that made no round since theirs were counted, as words.
+  [[nodiscard]] std::string silent_since(const std::vector<std::uint64_t>& rounds) const {
+    std::string names;
+    for (const auto& worker : workers) {
+      if (worker->rounds.load(std::memory_order_relaxed) > rounds[worker->index] + 1) continue;
+      names += (names.empty() ? "worker " : ", worker ") + std::to_string(worker->index) +
+               " (lcore " + std::to_string(worker->lcore) + ")";
+    }
+    return names.empty() ? "a worker" : names;
   }
   [[nodiscard]] FateCounts review(std::uint64_t generation) const;
   rules::Result<void> open_memory();
@@ -118,7 +147,7 @@ rules::Result<void> DpdkDataplane::Parts::open_memory() {
   shared.rcu = static_cast<rte_rcu_qsbr*>(rte_zmalloc("rcu", size, RTE_CACHE_LINE_SIZE));
   if (shared.rcu == nullptr) return fail(ErrorCode::system, "no memory to start with");
   rte_rcu_qsbr_init(shared.rcu, shared.workers);
-  auto rings = Handover::open(shared.workers, draw_secret());
+  auto rings = Handover::open(shared.workers);
   if (!rings) return tl::unexpected(rings.error());
   handover = std::make_unique<Handover>(std::move(*rings));
   shared.handover = handover.get();
@@ -158,6 +187,7 @@ rules::Result<void> DpdkDataplane::Parts::open_workers(const DpdkConfig& config)
     if (rte_eal_remote_launch(run_worker, worker.get(), worker->lcore) != 0)
       return fail(ErrorCode::system, "worker " + std::to_string(worker->index) + " did not start");
   }
+  watchdog.emplace(workers, config.watchdog_ms, config.alarm);
   return {};
 }
 
@@ -189,15 +219,22 @@ rules::Result<std::unique_ptr<DpdkDataplane>> DpdkDataplane::open(const DpdkConf
   parts->shared.workers = static_cast<unsigned>(cpus->size());
   for (const ZoneConfig& zone : config.zones) parts->zones.push_back(zone.name);
   if (auto memory = parts->open_memory(); !memory) return tl::unexpected(memory.error());
-  if (auto opened = open_ports(parts->shared.ports, parts->shared.workers, parts->pool); !opened)
-    return tl::unexpected(opened.error());
+  const unsigned workers = parts->shared.workers;
+  auto rss = open_ports(parts->shared.ports, workers, config.rss, parts->pool);
+  if (!rss) return tl::unexpected(rss.error());
   parts->ports_open = true;
+  parts->spreads_by_ports = rss->has_value();
+  parts->shared.owner = *rss ? FlowOwner(workers, **rss) : FlowOwner(workers, draw_secret());
   if (auto running = parts->open_workers(config); !running) return tl::unexpected(running.error());
   return std::unique_ptr<DpdkDataplane>(new DpdkDataplane(std::move(parts)));
 }
 
 DpdkDataplane::DpdkDataplane(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 DpdkDataplane::~DpdkDataplane() = default;
+
+bool DpdkDataplane::spreads_by_ports() const {
+  return parts_->spreads_by_ports;
+}
 
 std::vector<std::string> DpdkDataplane::zones() const {
   return parts_->zones;
@@ -209,16 +246,21 @@ rules::Result<SwapReport> DpdkDataplane::publish(std::shared_ptr<const Snapshot>
   parts_->held.push_back(std::move(snapshot));
   for (const auto& worker : parts_->workers)
     worker->snapshot.store(pointer, std::memory_order_release);
-  const std::uint64_t token = rte_rcu_qsbr_start(parts_->shared.rcu);
+  const auto deadline = begin + kGracePeriodMax;
+  std::vector<std::uint64_t> rounds;
+  for (const auto& worker : parts_->workers)
+    rounds.push_back(worker->rounds.load(std::memory_order_relaxed));
   // Nobody uses the old table, and everybody has taken the new one.
-  while (rte_rcu_qsbr_check(parts_->shared.rcu, token, false) == 0 ||
-         !parts_->all_run(pointer->generation())) {
-    if (Clock::now() - begin > kGracePeriodMax) {
-      return fail(ErrorCode::unavailable,
-                  "a worker does not answer: the change is in force on the others only; restart "
-                  "sluiced");
-    }
+  bool in_force = parts_->wait_for_round(deadline);
+  while (in_force && !parts_->all_run(pointer->generation())) {
+    in_force = Clock::now() < deadline;
     std::this_thread::yield();
+  }
+  // What the old one let pass has left.
+  if (!in_force || !parts_->drain_passed(deadline)) {
+    return fail(ErrorCode::unavailable,
+                parts_->silent_since(rounds) +
+                    " does not answer: the change is in force on the others only; restart sluiced");
   }
   parts_->held.erase(parts_->held.begin(), parts_->held.end() - 1);
   const auto swap_ns = static_cast<std::uint64_t>(
@@ -228,9 +270,11 @@ rules::Result<SwapReport> DpdkDataplane::publish(std::shared_ptr<const Snapshot>
 
 std::vector<WorkerReport> DpdkDataplane::workers() const {
   std::vector<WorkerReport> reports;
-  for (const auto& worker : parts_->workers)
-    reports.push_back(
-        {worker->lcore, worker->generation.load(std::memory_order_relaxed), worker->counts.read()});
+  for (const auto& worker : parts_->workers) {
+    reports.push_back({worker->lcore, worker->generation.load(std::memory_order_relaxed),
+                       worker->counts.read(), parts_->watchdog->silent_ms(worker->index),
+                       parts_->watchdog->is_hung(worker->index)});
+  }
   return reports;
 }
 

@@ -16,6 +16,7 @@
 #include "dataplane/counters.h"
 #include "dataplane/dpdk/handover.h"
 #include "dataplane/dpdk/ports.h"
+#include "dataplane/flow_owner.h"
 #include "dataplane/pipeline.h"
 
 namespace sluice::dataplane::dpdk {
@@ -24,6 +25,7 @@ namespace sluice::dataplane::dpdk {
 struct Shared {
   std::vector<Port> ports;
   unsigned workers = 1;
+  FlowOwner owner{1, HashSecret{}};
   Handover* handover = nullptr;   // each ring: one giver, one taker
   rte_rcu_qsbr* rcu = nullptr;    // workers: report; publisher: waits
   std::atomic<bool> stop{false};  // publisher: w, workers: r
@@ -39,6 +41,7 @@ class Worker {
 
   std::atomic<const Snapshot*> snapshot{nullptr};  // publisher: w, worker: r
   std::atomic<std::uint64_t> generation{0};        // worker: w, others: r
+  std::atomic<std::uint64_t> rounds{0};            // worker: rw, watchdog and publisher: r
   SharedCounts counts;                             // worker: w, others: r
   SharedValue<FateCounts> fates;                   // worker: w, publisher: r
   std::atomic<bool> ended{false};                  // worker: w, its last act; destructor: r
@@ -49,7 +52,10 @@ class Worker {
   using Burst = std::array<rte_mbuf*, kBurstMax>;
 
   unsigned poll_ports() noexcept;
+  unsigned poll_port(std::size_t port, std::uint16_t queue) noexcept;
+  // Takes in what other workers handed over, and sends what they found to pass.
   unsigned poll_handover() noexcept;
+  unsigned send_passed(unsigned from) noexcept;
   // Keeps the frames of own flows in `frames`, hands the others over; how many were kept.
   unsigned hand_over(std::size_t port, std::span<rte_mbuf*> frames) noexcept;
   void judge_and_send(std::size_t port, std::span<rte_mbuf*> frames) noexcept;

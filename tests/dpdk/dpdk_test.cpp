@@ -4,10 +4,14 @@
 #include "dataplane/dpdk/dpdk_dataplane.h"
 
 #include <gtest/gtest.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
+#include <fstream>
+#include <mutex>
 #include <thread>
 
 #include "dataplane/offline/pcap_file.h"
@@ -145,7 +149,6 @@ void swap_under_traffic(const char* workers, int swaps) {
   const auto cut = plane.publish(snapshot_of(++generation, false, true));
   ASSERT_TRUE(cut) << cut.error().message;
   EXPECT_EQ(cut->flows, (FateCounts{generation, 16, 0, 0, 1}));
-  std::this_thread::sleep_for(50ms);  // judged before, still on their way through the queues
   const std::uint64_t passed = total_of(plane).passed;
   std::this_thread::sleep_for(200ms);
   EXPECT_EQ(total_of(plane).passed, passed);
@@ -212,7 +215,6 @@ void pass_fragments(const char* workers) {
                      {DropReason::no_table, DropReason::handover_full, DropReason::transmit_full});
   // A table that denies ends the datagrams too, and the frames held then are counted.
   ASSERT_TRUE(plane.publish(snapshot_of(2, false, true)));
-  std::this_thread::sleep_for(50ms);
   const std::uint64_t passed = total_of(plane).passed;
   std::this_thread::sleep_for(200ms);
   EXPECT_EQ(total_of(plane).passed, passed);
@@ -226,6 +228,122 @@ TEST(DpdkDataplane, PassesFragmentsWithTheirDatagram) {
 TEST(DpdkDataplane, PassesFragmentsTheSameWithTwoWorkers) {
   if (std::thread::hardware_concurrency() < 2) GTEST_SKIP() << "needs two CPUs";
   pass_fragments("2");
+}
+
+// The thread of an lcore, by the name that DPDK gives it; 0: not there.
+pid_t thread_of_lcore(unsigned lcore) {
+  const std::string name = "worker-" + std::to_string(lcore);  // with "rte-" or "lcore-" before it
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::ifstream file(task.path() / "comm");
+    std::string comm;
+    if (std::getline(file, comm) && comm.ends_with(name))
+      return static_cast<pid_t>(std::stol(task.path().filename().string()));
+  }
+  return 0;
+}
+
+// Stops one thread of this process, as a debugger does, from a process of its own.
+class StoppedThread {
+ public:
+  explicit StoppedThread(pid_t thread) {
+    EXPECT_EQ(::pipe(pipe_), 0);
+    tracer_ = ::fork();
+    if (tracer_ == 0) {
+      char go_on = 0;
+      const bool stopped = ::ptrace(PTRACE_SEIZE, thread, nullptr, nullptr) == 0 &&
+                           ::ptrace(PTRACE_INTERRUPT, thread, nullptr, nullptr) == 0 &&
+                           ::waitpid(thread, nullptr, __WALL) == thread;
+      ::close(pipe_[1]);
+      while (stopped && ::read(pipe_[0], &go_on, 1) > 0) {
+      }
+      ::_exit(stopped ? 0 : 1);  // the thread goes on when its tracer ends
+    }
+    ::close(pipe_[0]);
+  }
+  // False: it could not be stopped here.
+  bool let_go() {
+    ::close(pipe_[1]);
+    int status = 1;
+    ::waitpid(tracer_, &status, 0);
+    return status == 0;
+  }
+
+ private:
+  int pipe_[2] = {-1, -1};
+  pid_t tracer_ = 0;
+};
+
+TEST(DpdkDataplane, RaisesAnAlarmForAWorkerThatHangs) {
+  const Captures captures;
+  DpdkConfig config = config_of(captures, "1");
+  config.watchdog_ms = 200;
+  std::mutex mutex;
+  std::vector<WorkerAlarm> alarms;
+  config.alarm = [&](const WorkerAlarm& alarm) {
+    const std::lock_guard lock(mutex);
+    alarms.push_back(alarm);
+  };
+  auto opened = DpdkDataplane::open(config);
+  ASSERT_TRUE(opened) << opened.error().message;
+  ASSERT_TRUE((*opened)->publish(snapshot_of(1, false)));
+  ASSERT_TRUE(wait_until([&] { return total_of(**opened).passed > 0; }));
+  EXPECT_FALSE((*opened)->workers()[0].is_hung);
+
+  const pid_t thread = thread_of_lcore(1);
+  ASSERT_NE(thread, 0);
+  StoppedThread stopped(thread);
+  const bool noticed = wait_until([&] { return (*opened)->workers()[0].is_hung; });
+  const auto refused =
+      noticed ? (*opened)->publish(snapshot_of(2, false)) : rules::Result<SwapReport>(SwapReport{});
+  const std::uint64_t silent_ms = (*opened)->workers()[0].silent_ms;
+  if (!stopped.let_go()) GTEST_SKIP() << "a thread cannot be stopped here (ptrace)";
+  ASSERT_TRUE(noticed);
+  EXPECT_GE(silent_ms, 1000u);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, rules::ErrorCode::unavailable);
+  EXPECT_NE(refused.error().message.find("worker 0 (lcore 1) does not answer"), std::string::npos)
+      << refused.error().message;
+
+  ASSERT_TRUE(wait_until([&] { return !(*opened)->workers()[0].is_hung; }));
+  EXPECT_TRUE((*opened)->publish(snapshot_of(3, false)));
+  const std::lock_guard lock(mutex);
+  ASSERT_EQ(alarms.size(), 2u) << "once, however long";
+  EXPECT_TRUE(alarms[0].hangs);
+  EXPECT_EQ(alarms[0].lcore, 1u);
+  EXPECT_GE(alarms[0].silent_ms, 200u);
+  EXPECT_FALSE(alarms[1].hangs);
+  EXPECT_GE(alarms[1].silent_ms, 1000u);
+}
+
+// net_null has queues and a redirection table, and fills every queue with frames of zeros.
+TEST(DpdkDataplane, PollsAQueueAWorkerWherePortsSpreadByThemselves) {
+  if (std::thread::hardware_concurrency() < 2) GTEST_SKIP() << "needs two CPUs";
+  const Captures captures;
+  DpdkConfig config = config_of(captures, "2");
+  config.zones[0].outside = "net_null0";
+  config.zones[0].inside = "net_null1";
+  auto opened = DpdkDataplane::open(config);
+  ASSERT_TRUE(opened) << opened.error().message;
+  EXPECT_TRUE((*opened)->spreads_by_ports());
+  ASSERT_TRUE((*opened)->publish(snapshot_of(1, false)));
+  const auto workers = [&] { return (*opened)->workers(); };
+  EXPECT_TRUE(wait_until(
+      [&] { return workers()[0].counts.received > 1000 && workers()[1].counts.received > 1000; }));
+  EXPECT_EQ(total_of(**opened).passed, 0u);
+  // Frames of no flow stay where they came in.
+  EXPECT_EQ(dropped(total_of(**opened), DropReason::handover_full), 0u);
+}
+
+TEST(DpdkDataplane, HandsOverWherePortsShallNotSpread) {
+  if (std::thread::hardware_concurrency() < 2) GTEST_SKIP() << "needs two CPUs";
+  const Captures captures;
+  DpdkConfig config = config_of(captures, "2");
+  config.zones[0].outside = "net_null0";
+  config.zones[0].inside = "net_null1";
+  config.rss = false;
+  auto opened = DpdkDataplane::open(config);
+  ASSERT_TRUE(opened) << opened.error().message;
+  EXPECT_FALSE((*opened)->spreads_by_ports());
 }
 
 TEST(DpdkDataplane, RefusesWhatItCannotOpenAndSaysWhatToDo) {

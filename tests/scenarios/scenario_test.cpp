@@ -10,16 +10,15 @@
 #include <sstream>
 
 #include "control/cli/node_settings.h"
-#include "dataplane/offline/replay.h"
 #include "rules/compile.h"
 #include "tests/scenarios/scenario.h"
+#include "tests/scenarios/worker_replays.h"
 
 namespace sluice::tests {
 namespace {
 
 using dataplane::Verdict;
 using dataplane::offline::Input;
-using dataplane::offline::Replay;
 using rules::Json;
 
 std::vector<std::string> files() {
@@ -84,7 +83,7 @@ class Scenario : public testing::TestWithParam<std::string> {
     auto table = compiler_.compile(node_, settings->zones, ++generation_);
     ASSERT_TRUE(table) << table.error().message;
     if (!replay_) {
-      replay_ = std::make_unique<Replay>(settings->flows_max);
+      replay_ = std::make_unique<WorkerReplays>(workers_, by_rss_, settings->flows_max);
       replay_->set_zone(0, dataplane::kNoZone);
       for (std::size_t i = 0; i < settings->vlans.size(); ++i)
         replay_->set_zone(settings->vlans[i], static_cast<std::uint16_t>(i));
@@ -158,10 +157,22 @@ class Scenario : public testing::TestWithParam<std::string> {
     EXPECT_EQ(replay_->counts().fragments_held, 0u);
   }
 
+  void start_again(unsigned workers, bool by_rss) {
+    workers_ = workers;
+    by_rss_ = by_rss;
+    replay_ = nullptr;
+    conversations_ = {};
+    generation_ = 0;
+    last_ms_ = 0;
+    held_.clear();
+  }
+
   Conversations conversations_;
   rules::Node node_;
   rules::Compiler compiler_;
-  std::unique_ptr<Replay> replay_;
+  unsigned workers_ = 1;
+  bool by_rss_ = false;
+  std::unique_ptr<WorkerReplays> replay_;
   std::uint64_t generation_ = 0;
   std::uint64_t last_ms_ = 0;
   std::vector<std::string> held_;  // by packet: what is to become of it, if it is held
@@ -175,6 +186,20 @@ TEST_P(Scenario, HasThemWithATagToo) {
   const Json scenario = tagged(read_file(GetParam()));
   if (scenario.is_null()) GTEST_SKIP() << "speaks of tags or of the frame itself";
   run(scenario);
+}
+
+// A worker's tables are its own: with several, each flow, datagram and quoted flow must be found
+// where it was opened. Scenarios about the size of one table say that they are of one worker.
+TEST_P(Scenario, HasThemWithSeveralWorkersToo) {
+  const Json scenario = read_file(GetParam());
+  if (scenario.value("workers", 0) == 1) GTEST_SKIP() << "is about one worker's table";
+  for (const unsigned workers : {2u, 3u}) {
+    for (const bool by_rss : {false, true}) {
+      SCOPED_TRACE(std::to_string(workers) + (by_rss ? " workers by RSS" : " workers"));
+      start_again(workers, by_rss);
+      ASSERT_NO_FATAL_FAILURE(run(scenario));
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, Scenario, testing::ValuesIn(files()),
