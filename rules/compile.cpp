@@ -16,9 +16,6 @@
 namespace sluice::rules {
 namespace {
 
-// Beyond this a table's images leave the caches near the CPU, and lookups fetch ahead.
-constexpr std::size_t kNearBytes = std::size_t{1} << 20;
-
 using GroupIds = std::vector<GroupId>;  // sorted, no duplicates: what a policy is made of
 
 GroupIds ids_of(const LoadBalancer& lb) {
@@ -63,14 +60,12 @@ class ImageSums {
   void add(const PolicyImage& image) { count(image, +1); }
   void remove(const PolicyImage& image) { count(image, -1); }
   [[nodiscard]] TreeLevels levels() const { return {deepest(ipv4_), deepest(ipv6_)}; }
-  [[nodiscard]] std::size_t size_bytes() const { return static_cast<std::size_t>(size_bytes_); }
 
  private:
   using Images = std::array<std::int64_t, kLevelsMax + 1>;  // with so many levels
   void count(const PolicyImage& image, int step) {
     ipv4_[image.levels().ipv4] += step;
     ipv6_[image.levels().ipv6] += step;
-    size_bytes_ += step * static_cast<std::int64_t>(image.size_bytes());
   }
   static std::uint8_t deepest(const Images& images) {
     std::size_t levels = kLevelsMax;
@@ -78,10 +73,10 @@ class ImageSums {
     return static_cast<std::uint8_t>(levels);
   }
   Images ipv4_{}, ipv6_{};
-  std::int64_t size_bytes_ = 0;
 };
 
-// Visits the keys whose values differ between two sorted maps: visit(key, old or null, new or null).
+// Visits the keys whose values differ between two sorted maps: visit(key, old or null, new or
+// null).
 template <class Map, class Visit>
 void each_difference(const Map& before, const Map& after, Visit visit) {
   if (before.is_same(after)) return;
@@ -199,10 +194,10 @@ class Compiler::Change {
     GroupIds ids = ids_of(lb);
     for (GroupId id : ids) {
       if (node_.groups.contains(id)) continue;
-      error = Error{ErrorCode::invalid,
-                    fmt::format("load balancer {} has group {} attached, which does not exist",
-                                lb.name, id),
-                    {}};
+      error = Error{
+          ErrorCode::invalid,
+          fmt::format("load balancer {} has group {} attached, which does not exist", lb.name, id),
+          {}};
       return;
     }
     if (!cache_.policy_of.contains(ids)) new_policies_.try_emplace(std::move(ids));
@@ -276,7 +271,6 @@ class Compiler::Change {
     if (addresses_changed_) index_addresses();
     free_unused();
     table_->levels_ = cache_.sums.levels();
-    table_->is_large_ = cache_.sums.size_bytes() > kNearBytes;
     cache_.node = node_;
     cache_.table = table_;
     return table_;

@@ -83,8 +83,8 @@ GroupIndex::Position GroupIndex::Axis<Number>::first_rule(Number address,
   for (std::size_t block = 0; block < end; ++block) {
     if (block_to[block] < address) continue;
     for (std::size_t i = block * kBlock; i < (block + 1) * kBlock; ++i) {
-      const bool allows = (from[i] <= address) & (address <= to[i]) & (first[i] <= service) &
-                          (service <= last[i]);
+      const bool allows =
+          (from[i] <= address) & (address <= to[i]) & (first[i] <= service) & (service <= last[i]);
       const Position candidate = allows ? position[i] : kNone;
       best = candidate < best ? candidate : best;
     }

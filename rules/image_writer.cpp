@@ -40,8 +40,7 @@ ImageWriter::ImageWriter() {
   std::memset(lines_.data() + kPassLine, 0xff, kLineBytes);
   for (const Family family : {Family::ipv4, Family::ipv6}) {
     std::fill_n(head(family).level_at, kLevelsMax, offset_of(kPassLine));
-    head(family).levels = 1;
-    std::fill_n(head(family).sets_at, kAxesRoom, offset_of(kNothingLine));
+    std::fill_n(head(family).sets_at, kAxesRoom, offset_of(kPassLine));
     std::fill_n(head(family).any_at, kAxesRoom, offset_of(kNothingLine));
   }
 }
@@ -56,13 +55,24 @@ std::size_t ImageWriter::new_lines(std::size_t count) {
   return first;
 }
 
-SetRef ImageWriter::set(std::span<const ServiceRun> runs) {
-  const auto [known, is_new] = sets_.try_emplace(key_of(runs));
-  if (!is_new) return known->second;
+SetSlot ImageWriter::set(std::span<const ServiceRun> runs) {
   const std::size_t count = turn_count(runs);
-  return known->second = count <= kListMax    ? write_list(runs)
-                         : count <= kPagesMax ? write_pages(runs)
-                                              : write_bitmap(runs);
+  if (count <= kSlotTurns) {
+    find_turns(runs, turns_);
+    if (turns_.empty() || turns_.back() != 0xffff) {
+      turns_.resize(kSlotTurns, 0xffff);
+      SetSlot slot;
+      std::memcpy(&slot.bits, turns_.data(), sizeof(slot.bits));
+      return slot;
+    }
+  }
+  const auto [known, is_new] = sets_.try_emplace(key_of(runs));
+  if (is_new) {
+    known->second = count <= kListMax    ? write_list(runs)
+                    : count <= kPagesMax ? write_pages(runs)
+                                         : write_bitmap(runs);
+  }
+  return {known->second.bits};
 }
 
 // Into the fullest line that still has room, so that no list crosses lines and few places stay
@@ -150,11 +160,11 @@ void ImageWriter::set_tree(Family family, std::span<const std::uint64_t> borders
   write_tree(head_line(family), borders, columns);
 }
 
-SetRef ImageWriter::low_tree(std::span<const std::uint64_t> borders, const SetColumns& columns) {
+SetSlot ImageWriter::low_tree(std::span<const std::uint64_t> borders, const SetColumns& columns) {
   const std::size_t line = new_lines(kHeadLines);
   if (full_) return {};
   write_tree(line, borders, columns);
-  return set_ref(SetKind::tree, line);
+  return {set_ref(SetKind::tree, line).bits};
 }
 
 template <class Number>
@@ -173,13 +183,13 @@ void ImageWriter::write_tree(std::size_t line, std::span<const Number> borders,
   if (!full_) *at<FamilyHead>(line) = head;
 }
 
-void ImageWriter::write_column(FamilyHead& head, std::size_t axis, std::span<const SetRef> sets) {
+void ImageWriter::write_column(FamilyHead& head, std::size_t axis, std::span<const SetSlot> sets) {
   const bool is_constant = std::all_of(sets.begin(), sets.end(),
-                                       [&](const SetRef& set) { return set == sets.front(); });
+                                       [&](const SetSlot& set) { return set == sets.front(); });
   if (is_constant) sets = sets.first(1);
   const std::size_t line = new_bytes(sets.size_bytes());
   if (full_) return;
-  std::copy(sets.begin(), sets.end(), at<SetRef>(line));
+  std::copy(sets.begin(), sets.end(), at<SetSlot>(line));
   head.sets_at[axis] = offset_of(line);
   head.interval_mask[axis] = is_constant ? 0 : ~std::uint32_t{0};
 }
@@ -217,7 +227,9 @@ void ImageWriter::write_levels(FamilyHead& head, std::span<const Number> borders
 }
 
 std::shared_ptr<const PolicyImage> ImageWriter::finish() {
-  const auto levels = [&](Family family) { return static_cast<std::uint8_t>(head(family).levels); };
+  const auto levels = [&](Family family) {
+    return static_cast<std::uint8_t>(std::max(head(family).levels, std::uint32_t{1}));
+  };
   const TreeLevels deepest{levels(Family::ipv4), levels(Family::ipv6)};
   lines_.shrink_to_fit();
   return std::make_shared<const PolicyImage>(std::move(lines_), deepest);

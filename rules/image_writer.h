@@ -22,14 +22,14 @@ struct ServiceRun {
 };
 
 // What holds in each interval, by axis.
-using SetColumns = std::array<std::vector<SetRef>, kAxes>;
+using SetColumns = std::array<std::vector<SetSlot>, kAxes>;
 
 class ImageWriter {
  public:
   ImageWriter();
 
-  // The set of these numbers: written now, or the equal one written before.
-  [[nodiscard]] SetRef set(std::span<const ServiceRun> runs);
+  // The set of these numbers: in the slot itself, or written now, or the equal one written before.
+  [[nodiscard]] SetSlot set(std::span<const ServiceRun> runs);
   void set_any_source(Family family, std::size_t axis, std::span<const ServiceRun> runs);
 
   // Interval i begins after borders[i - 1] and ends with borders[i]; it has columns[axis][i].
@@ -37,7 +37,7 @@ class ImageWriter {
   void set_tree(Family family, std::span<const std::uint32_t> borders, const SetColumns& columns);
   void set_tree(Family family, std::span<const std::uint64_t> borders, const SetColumns& columns);
   // A tree to stand in the place of the sets of an IPv6 high half.
-  [[nodiscard]] SetRef low_tree(std::span<const std::uint64_t> borders, const SetColumns& columns);
+  [[nodiscard]] SetSlot low_tree(std::span<const std::uint64_t> borders, const SetColumns& columns);
 
   // More than kLinesMax were asked for; what is written since is meaningless.
   [[nodiscard]] bool is_full() const { return full_; }
@@ -62,7 +62,7 @@ class ImageWriter {
                   const SetColumns& columns);
   template <class Number>
   void write_levels(FamilyHead& head, std::span<const Number> borders);
-  void write_column(FamilyHead& head, std::size_t axis, std::span<const SetRef> sets);
+  void write_column(FamilyHead& head, std::size_t axis, std::span<const SetSlot> sets);
 
   std::pmr::vector<Line> lines_;
   bool full_ = false;

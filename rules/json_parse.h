@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -22,18 +23,27 @@ inline constexpr std::size_t kJsonDepthMax = 32;
 // Error: invalid, one problem with `where` as "line:column".
 [[nodiscard]] Result<Json> parse_json(std::string_view text);
 
-// Both from 1; a column counts bytes.
+// Both from 1; a column counts bytes (a byte order mark is none).
 struct Position {
   std::size_t line = 1;
   std::size_t column = 1;
+  auto operator<=>(const Position&) const = default;
 };
 
-// Where the value that a Problem names ("rules[3].port_range") stands in `text`, which parse_json
-// accepted; the nearest enclosing value where that one is missing.
-[[nodiscard]] Position locate(std::string_view text, std::string_view where);
+struct PlacedProblem {
+  Position at;
+  std::string_view line;  // of the text, without its end
+  Problem problem;
+};
 
-// "file:12:21: error: rules[3].port_range: …", the line, and a caret under the column.
-[[nodiscard]] std::string diagnostic(std::string_view file, std::string_view text,
-                                     const Problem& problem);
+// Where the values that problems name ("rules[3].port_range") stand in `text`, which parse_json
+// accepted (or the one problem is why it did not); the nearest enclosing value where one is
+// missing. In the order of place. One walk over the text, however many problems.
+[[nodiscard]] std::vector<PlacedProblem> place(std::string_view text,
+                                               std::vector<Problem> problems);
+
+// "file:12:21: error: rules[3].port_range: …", the line, and a caret under the column. Of a long
+// line the part around the column; nothing that a terminal obeys.
+[[nodiscard]] std::string diagnostic(std::string_view file, const PlacedProblem& placed);
 
 }  // namespace sluice::rules

@@ -29,7 +29,9 @@ LookupBatch lookup_batch(InstructionSet set) noexcept {
       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                      __builtin_cpu_supports("avx512vl") &&
                      __builtin_cpu_supports("avx512vpopcntdq") &&
-                     __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt")
+                     __builtin_cpu_supports("avx512vbmi") &&
+                     __builtin_cpu_supports("avx512bitalg") && __builtin_cpu_supports("bmi2") &&
+                     __builtin_cpu_supports("popcnt")
                  ? lookup_batch_avx512
                  : nullptr;
 #endif

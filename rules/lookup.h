@@ -21,7 +21,6 @@ enum class InstructionSet : std::uint8_t { scalar, avx2, avx512 };
 struct ImageSet {
   const Line* const* images = nullptr;  // [policy * 2 + direction]
   TreeLevels levels;                    // of the deepest
-  bool is_large = false;  // more than the caches near the CPU hold: fetch ahead, stage by stage
 };
 
 // Bit i of the answer: a rule allows keys[i]. count <= kBatchMax.

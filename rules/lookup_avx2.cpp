@@ -27,8 +27,7 @@ struct Lanes {
   [[gnu::always_inline]] static Address64 address(std::uint64_t number) {
     return {_mm256_set1_epi64x(static_cast<long long>(number ^ (std::uint64_t{1} << 63)))};
   }
-  [[gnu::always_inline]] static std::uint32_t list_parity(const Line* line, SetRef ref,
-                                                          Service s) {
+  [[gnu::always_inline]] static std::uint32_t list_parity(const Line* line, SetRef ref, Service s) {
     const __m256i low = _mm256_cmpeq_epi16(_mm256_subs_epu16(half(line, 0), s.wide), zero());
     const __m256i high = _mm256_cmpeq_epi16(_mm256_subs_epu16(half(line, 1), s.wide), zero());
     return count(_bzhi_u32(packed(low, high) >> (ref.place() * 4), ref.length()));

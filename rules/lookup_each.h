@@ -17,7 +17,9 @@ namespace sluice::rules {
 namespace {
 
 template <class Lanes>
-[[gnu::always_inline]] inline bool holds(const Line* image, SetRef set, std::uint16_t service) {
+[[gnu::always_inline]] inline bool holds(const Line* image, SetSlot slot, std::uint16_t service) {
+  if (!slot.is_ref()) return slot.holds(service);
+  const SetRef set = slot.ref();
   const Line* line = image + set.line();
   const auto wide = Lanes::service(service);
   if (set.is_list()) return Lanes::list_parity(line, set, wide) & 1u;
@@ -47,13 +49,13 @@ template <class Lanes>
   if (is_in_port_map(image, head.any_at[axis], key.service)) return true;
   if (key.remote.family == Family::ipv4) {
     const auto address = static_cast<std::uint32_t>(key.remote.low);
-    return holds<Lanes>(image, set_in(image, head, axis, interval_of<Lanes>(image, head, address)),
+    return holds<Lanes>(image, slot_in(image, head, axis, interval_of<Lanes>(image, head, address)),
                         key.service);
   }
-  SetRef services = set_in(image, head, axis, interval_of<Lanes>(image, head, key.remote.high));
-  if (services.kind() == SetKind::tree) {
-    const auto& low = *reinterpret_cast<const FamilyHead*>(image + services.line());
-    services = set_in(image, low, axis, interval_of<Lanes>(image, low, key.remote.low));
+  SetSlot services = slot_in(image, head, axis, interval_of<Lanes>(image, head, key.remote.high));
+  if (services.is_ref() && services.ref().kind() == SetKind::tree) {
+    const auto& low = *reinterpret_cast<const FamilyHead*>(image + services.ref().line());
+    services = slot_in(image, low, axis, interval_of<Lanes>(image, low, key.remote.low));
   }
   return holds<Lanes>(image, services, key.service);
 }

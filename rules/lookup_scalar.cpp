@@ -13,9 +13,9 @@ struct Lanes {
   static std::uint64_t address(std::uint64_t number) { return number; }
 
   static std::uint32_t list_parity(const Line* line, SetRef ref, Service s) {
-    return turns_reached(reinterpret_cast<const std::uint16_t*>(line) +
-                             ref.place() * kTurnsPerPlace,
-                         ref.length(), s);
+    return turns_reached(
+        reinterpret_cast<const std::uint16_t*>(line) + ref.place() * kTurnsPerPlace, ref.length(),
+        s);
   }
   static std::uint32_t below16(const Line* line, Service s) {
     return count_below<kBordersPerLine>(reinterpret_cast<const std::uint16_t*>(line), s);

@@ -37,10 +37,10 @@ template <class T>
   return is_in_bitmap(bits, service % 256);
 }
 
-// The set of an axis in an interval.
-[[gnu::always_inline]] inline SetRef set_in(const Line* image, const FamilyHead& head,
-                                            std::size_t axis, std::uint32_t interval) {
-  return at<SetRef>(image, head.sets_at[axis])[interval & head.interval_mask[axis]];
+// What holds in an interval, for one axis.
+[[gnu::always_inline]] inline SetSlot slot_in(const Line* image, const FamilyHead& head,
+                                              std::size_t axis, std::uint32_t interval) {
+  return at<SetSlot>(image, head.sets_at[axis])[interval & head.interval_mask[axis]];
 }
 
 }  // namespace

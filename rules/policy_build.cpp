@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// For each family: what is open to any source, then one sweep over the addresses, from the lowest to
-// the highest, that keeps the rules holding at each and writes the union of their services, an
+// For each family: what is open to any source, then one sweep over the addresses, from the lowest
+// to the highest, that keeps the rules holding at each and writes the union of their services, an
 // axis apart, wherever it changes.
 #include "rules/policy_build.h"
 
@@ -26,7 +26,7 @@ struct Area {
 };
 
 // What holds in one interval, by axis.
-using Row = std::array<SetRef, kAxes>;
+using Row = std::array<SetSlot, kAxes>;
 
 // Sorted by first number; runs may overlap. Returns them merged: sorted, apart.
 void merge_runs(std::span<const ServiceRun> sorted, std::vector<ServiceRun>& merged) {
@@ -45,8 +45,8 @@ bool is_before(const ServiceRun& a, const ServiceRun& b) {
 }
 
 bool covers(std::span<const ServiceRun> merged, std::uint16_t first, std::uint16_t last) {
-  const auto after = std::upper_bound(merged.begin(), merged.end(), ServiceRun{first, first},
-                                      is_before);
+  const auto after =
+      std::upper_bound(merged.begin(), merged.end(), ServiceRun{first, first}, is_before);
   return after != merged.begin() && (after - 1)->last >= last;
 }
 
@@ -68,8 +68,7 @@ class FamilyBuilder {
       any_[span.axis].push_back({span.first, span.last});
     } else {
       areas_.push_back({static_cast<Number>(range.first.value()),
-                        static_cast<Number>(range.last.value()), span.axis, span.first,
-                        span.last});
+                        static_cast<Number>(range.last.value()), span.axis, span.first, span.last});
     }
   }
 
@@ -96,9 +95,8 @@ class FamilyBuilder {
       writer.set_any_source(family, axis, merged_);
     }
     // What every source may reach needs no network.
-    std::erase_if(areas_, [&](const auto& area) {
-      return covers(any_[area.axis], area.first, area.last);
-    });
+    std::erase_if(areas_,
+                  [&](const auto& area) { return covers(any_[area.axis], area.first, area.last); });
   }
 
   [[nodiscard]] std::vector<Event> events() const {
@@ -208,7 +206,8 @@ class HalvesBuilder {
   Row low_row(ImageWriter& writer, std::uint64_t high) {
     std::vector<std::uint64_t> lows;
     std::vector<Row> low_rows{rows_[at_]};
-    for (; at_ < borders_.size() && static_cast<std::uint64_t>(borders_[at_] >> 64) == high; ++at_) {
+    for (; at_ < borders_.size() && static_cast<std::uint64_t>(borders_[at_] >> 64) == high;
+         ++at_) {
       const auto low = static_cast<std::uint64_t>(borders_[at_]);
       if (low == kLast) {
         ++at_;

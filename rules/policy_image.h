@@ -5,8 +5,8 @@
 // and why: the essay in rules/table.h.
 //
 //   head lines      a FamilyHead for each family
-//   kPassLine       a tree node that every walk leaves by its first child
-//   kNothingLine    zeros: a port map that is empty, or a column of empty sets
+//   kPassLine       ones: a tree node that every walk leaves by its first child, an empty slot
+//   kNothingLine    zeros: a port map that is empty
 //   then            port maps, tree levels, columns and sets, in the order they were written
 #pragma once
 
@@ -69,6 +69,29 @@ struct SetRef {
                                      (length << 3) | place)};
 }
 
+// What holds in an interval for one axis: up to kSlotTurns turns of the set, as in a list, filled
+// up with 65535; or, where that does not do, a SetRef in the low bits and zero in the last turn.
+inline constexpr std::size_t kSlotTurns = 4;
+struct SetSlot {
+  std::uint64_t bits = ~std::uint64_t{0};  // the empty set
+
+  [[nodiscard, gnu::always_inline]] constexpr bool is_ref() const { return (bits >> 48) == 0; }
+  [[nodiscard, gnu::always_inline]] constexpr SetRef ref() const {
+    return {static_cast<std::uint32_t>(bits)};
+  }
+  [[nodiscard, gnu::always_inline]] constexpr std::uint32_t turn(unsigned i) const {
+    return static_cast<std::uint32_t>(bits >> (16 * i)) & 0xffff;
+  }
+  // Of a slot that is no ref: is the number in its set? No turn of its own is 65535.
+  [[nodiscard, gnu::always_inline]] constexpr bool holds(std::uint32_t number) const {
+    std::uint32_t reached = 0;
+    for (unsigned i = 0; i < kSlotTurns; ++i)
+      reached += static_cast<std::uint32_t>((turn(i) <= number) & (turn(i) != 0xffff));
+    return reached & 1u;
+  }
+  bool operator==(const SetSlot&) const = default;
+};
+
 // Remote address -> interval. A node is a line of borders (the last addresses of intervals) in
 // ascending order, filled up with all ones; the count of borders below an address is the child to
 // go to. The children of node n of a level are nodes n * kChildren ... of the next; those of the
@@ -91,8 +114,8 @@ inline constexpr std::size_t kAxesRoom = 8;
 static_assert(kAxes <= kAxesRoom);
 struct alignas(kLineBytes) FamilyHead {
   std::uint32_t level_at[kLevelsMax] = {};  // root first, last level last
-  std::uint32_t levels = 1;
-  // By axis. Column: the SetRef of interval i stands at sets_at + 4 * (i & interval_mask); a mask
+  std::uint32_t levels = 0;                 // 0: no rule names a network
+  // By axis. Column: the SetSlot of interval i stands at sets_at + 8 * (i & interval_mask); a mask
   // of zero where one set holds everywhere.
   std::uint32_t interval_mask[kAxesRoom] = {};
   std::uint32_t sets_at[kAxesRoom] = {};

@@ -68,9 +68,8 @@ std::vector<PolicyReport> Table::policy_reports() const {
   for (std::size_t i = 0; i < policies_.size(); ++i) {
     if (policies_[i] == nullptr) continue;
     const Policy& policy = *policies_[i];
-    PolicyReport report{{},
-                        users[i],
-                        {policy.images[0]->size_bytes(), policy.images[1]->size_bytes()}};
+    PolicyReport report{
+        {}, users[i], {policy.images[0]->size_bytes(), policy.images[1]->size_bytes()}};
     for (const auto& group : policy.groups) report.groups.push_back(group->group().group->id);
     reports.push_back(std::move(report));
   }

@@ -91,18 +91,15 @@ class Table {
  private:
   friend class Compiler;
 
-  [[nodiscard]] ImageSet image_set() const noexcept {
-    return {images_.data(), levels_, is_large_};
-  }
+  [[nodiscard]] ImageSet image_set() const noexcept { return {images_.data(), levels_}; }
 
   std::uint64_t generation_ = 0;
   LookupBatch lookup_ = lookup_batch(best_instruction_set());
   std::shared_ptr<const LbIndex> lb_index_;
-  std::vector<PolicyIndex> policy_of_;  // by LbPlace
-  std::vector<const Line*> images_;     // policy * 2 + direction; null: no policy
+  std::vector<PolicyIndex> policy_of_;                   // by LbPlace
+  std::vector<const Line*> images_;                      // policy * 2 + direction; null: no policy
   std::vector<std::shared_ptr<const Policy>> policies_;  // null: free for another policy
-  TreeLevels levels_;      // of the deepest image
-  bool is_large_ = false;  // images of more than kNearBytes
+  TreeLevels levels_;                                    // of the deepest image
   std::size_t policies_in_use_ = 0;
   std::size_t load_balancers_ = 0;
 };

@@ -176,12 +176,13 @@ PacketKey key_of(const Rule& rule, Random& random, Family family) {
   }
   if (key.protocol == kProtocolTcp || key.protocol == kProtocolUdp) {
     const PortRange ports = rule.ports.ranges[below(random, rule.ports.ranges.size())];
-    key.service = static_cast<std::uint16_t>(ports.first + below(random, ports.last - ports.first + 1u));
+    key.service =
+        static_cast<std::uint16_t>(ports.first + below(random, ports.last - ports.first + 1u));
   } else if (rule.icmp_type) {
     key.service = static_cast<std::uint16_t>(*rule.icmp_type << 8);
   }
-  key.remote = address_in(random, rule.network.type == NetworkType::manual ? rule.network.range
-                                                                           : strangers(family));
+  key.remote = address_in(
+      random, rule.network.type == NetworkType::manual ? rule.network.range : strangers(family));
   return key;
 }
 

@@ -11,7 +11,8 @@
 namespace sluice::oracle {
 
 enum class RuleStyle : std::uint8_t {
-  security_group,   // mixed protocols, popular and random ports, networks of /8-/32, some open to any
+  security_group,   // mixed protocols, popular and random ports, networks of /8-/32, some open to
+                    // any
   arbitrary_ports,  // TCP and UDP, every rule its own port range, networks of /8-/32
   nested,           // every rule its own port and its own network, each inside the one before
 };
