@@ -278,6 +278,16 @@ HttpAnswer not_there(unsigned status, const std::string& message, const std::str
   return {status, Api::fault(status, message), "application/json", "", allow};
 }
 
+// A sentence about the workers that hang; empty: none.
+std::string hung_workers(const dataplane::Dataplane& plane) {
+  std::string text;
+  for (const auto& worker : plane.workers())
+    if (worker.is_hung)
+      text += fmt::format("{}The worker on lcore {} has polled no port for {} ms.",
+                          text.empty() ? "" : " ", worker.lcore, worker.silent_ms);
+  return text;
+}
+
 Result<Json> read_body(const HttpRequest& request) {
   if (request.method != "POST" && request.method != "PUT") return Json::object();
   if (request.body.find_first_not_of(" \t\r\n") == std::string::npos) return Json::object();
@@ -321,6 +331,8 @@ void Api::handle(const HttpRequest& request, Respond respond) try {
   std::string_view path = request.path;
   if (path == "/healthz" || path == "/readyz") {
     // The API opens only when a table is in force, so whoever reads this is served by one.
+    if (const std::string hung = hung_workers(publisher_.dataplane()); !hung.empty())
+      return respond(not_there(503, hung));
     return respond(success({{"generation", publisher_.state()->generation}}, "Success",
                            publisher_.state()->generation));
   }

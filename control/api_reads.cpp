@@ -69,7 +69,10 @@ Json counts_json(const dataplane::Counts& counts) {
           {"flows_replaced_by_share", counts.flows_replaced_by_share},
           {"flows_pressed", counts.flows_pressed},
           {"cells_free", counts.cells_free},
-          {"cells_max", counts.cells_max}};
+          {"cells_max", counts.cells_max},
+          {"fragments_held", counts.fragments_held},
+          {"datagrams_tracked", counts.datagrams_tracked},
+          {"datagrams_replaced", counts.datagrams_replaced}};
 }
 
 }  // namespace
@@ -153,7 +156,10 @@ Result<Page> list_lbs(const State& state, const Query& query) {
 Json show_table(const TableReport& table, const dataplane::Dataplane& plane) {
   Json workers = Json::array();
   for (const auto& worker : plane.workers())
-    workers.push_back({{"lcore", worker.lcore}, {"generation", worker.generation}});
+    workers.push_back({{"lcore", worker.lcore},
+                       {"generation", worker.generation},
+                       {"silent_ms", worker.silent_ms},
+                       {"is_hung", worker.is_hung}});
   return {{"generation", table.generation},         {"policies", table.policies},
           {"load_balancers", table.load_balancers}, {"size_bytes", table.size_bytes},
           {"compile_us", table.compile_us},         {"swap_us", table.swap_us},
@@ -168,6 +174,8 @@ Json show_counters(const TableReport& table, const dataplane::Dataplane& plane) 
     Json json = counts_json(worker.counts);
     json["lcore"] = worker.lcore;
     json["generation"] = worker.generation;
+    json["silent_ms"] = worker.silent_ms;
+    json["is_hung"] = worker.is_hung;
     workers.push_back(std::move(json));
   }
   Json ports = Json::array();

@@ -15,6 +15,7 @@
 #include "control/http_server.h"
 #include "control/publisher.h"
 #include "control/store_sqlite.h"
+#include "control/systemd.h"
 #include "dataplane/dpdk/dpdk_dataplane.h"
 
 namespace {
@@ -45,6 +46,12 @@ void wait_for_end(const sigset_t& signals) {
                signal == SIGTERM ? "SIGTERM" : "SIGINT");
 }
 
+void log_alarm(const dataplane::dpdk::WorkerAlarm& alarm) {
+  spdlog::log(alarm.hangs ? spdlog::level::critical : spdlog::level::warn,
+              "worker {} (lcore {}) {} {} ms", alarm.worker, alarm.lcore,
+              alarm.hangs ? "hangs: no port polled for" : "goes on after", alarm.silent_ms);
+}
+
 void make_socket_folder(const std::string& address) {
   if (!address.starts_with("unix:")) return;
   const auto folder = std::filesystem::path(address.substr(5)).parent_path();
@@ -68,21 +75,29 @@ int run(const control::Config& config, const sigset_t& signals) {
       control::Api::fault);
   if (!server) return refuse(server.error(), 1);
 
-  auto plane = dataplane::dpdk::DpdkDataplane::open(config.dataplane);
+  auto plane_config = config.dataplane;
+  plane_config.alarm = log_alarm;
+  auto plane = dataplane::dpdk::DpdkDataplane::open(plane_config);
   if (!plane) return refuse(plane.error(), 1);
   for (const auto& port : (*plane)->ports()) spdlog::info("port {}: {}", port.side, port.device);
 
   control::Publisher publisher(**store, **plane, config.settings);
   if (auto started = publisher.start(); !started) return refuse(started.error(), 1);
   const auto state = publisher.state();
-  spdlog::info("enforcing generation {}: {} load balancers, {} security groups, {} workers",
-               state->generation, state->node.load_balancers.size(), state->node.groups.size(),
-               (*plane)->workers().size());
+  spdlog::info(
+      "enforcing generation {}: {} load balancers, {} security groups, {} workers, "
+      "flows spread by {}",
+      state->generation, state->node.load_balancers.size(), state->node.groups.size(),
+      (*plane)->workers().size(),
+      (*plane)->spreads_by_ports() ? "the ports" : "handing frames over");
 
   publisher_of_api = &publisher;
   (*server)->start();
   for (const std::string& address : config.api) spdlog::info("API: {}", address);
-  wait_for_end(signals);
+  {
+    const control::ServiceHeartbeat heartbeat(**plane);
+    wait_for_end(signals);
+  }
   publisher.stop();  // its last answers need the server
   server->reset();
   return 0;

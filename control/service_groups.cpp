@@ -44,7 +44,8 @@ Result<GroupRequest> read_group(const State& state, const Json& body, GroupId id
   if (!group) problems = group.error().problems;
   rules::FieldReader fields(body, "", problems);
   const bool is_default = id == 0 && fields.boolean("default").value_or(false);
-  const auto flows = id == 0 ? dataplane::FlowsOnChange{} : read_flows(body, problems);
+  dataplane::FlowsOnChange flows;
+  if (id != 0 && body.is_object()) flows = read_flows(body, problems);
   const bool is_invalid = !problems.empty();
   // A text only: a name of another type is among the problems already.
   const Json given = body.is_object() ? body.value("name", Json()) : Json();

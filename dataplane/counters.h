@@ -28,6 +28,10 @@ struct Counts {
   std::uint64_t cells_free = 0;               // gauge: room for so many IPv4 flows
   std::uint64_t cells_max = 0;                // gauge
 
+  std::uint64_t fragments_held = 0;      // gauge: frames that wait for their first fragment
+  std::uint64_t datagrams_tracked = 0;   // gauge: datagrams in fragments
+  std::uint64_t datagrams_replaced = 0;  // that gave way to others before they were whole
+
   // One packet disposed of.
   void add(DropReason reason, std::uint32_t size_bytes) noexcept {
     ++received;

@@ -24,6 +24,8 @@ struct WorkerReport {
   unsigned lcore = 0;
   std::uint64_t generation = 0;  // of the table it runs; 0 before the first
   Counts counts;
+  std::uint64_t silent_ms = 0;  // for so long it has polled no port
+  bool is_hung = false;         // longer than the watchdog allows
 };
 
 // One port of a zone, as its driver counts.

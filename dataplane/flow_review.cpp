@@ -78,7 +78,7 @@ std::size_t FlowReview::judge_some(std::size_t first, std::size_t last) noexcept
   std::size_t count = 0, cell = first;
   for (; cell < last && count < keys.size(); ++cell) {
     Flow* flow = flows_.at(static_cast<FlowIndex>(cell));
-    if (flow == nullptr || flow->generation == generation_) continue;
+    if (flow == nullptr || flow->generation == generation_ || flows_.is_over(*flow)) continue;
     const FlowKey key = flows_.key_of(*flow);
     const rules::LbMatch lb =
         snapshot_->table->find_lb(key.zone, {key.local_high, key.local_low, key.family});

@@ -152,21 +152,34 @@ bool FlowStage::advance_echo(Flow& flow, const Work& work, Verdict& verdict) noe
   return true;
 }
 
+TcpView FlowStage::view_of(const Work& work, bool from_opener) const noexcept {
+  if (is_strict_) return TcpView::whole;
+  // Only a RST asks what its window is worth.
+  if (!(work.packet.tcp.flags & kTcpRst)) return TcpView::other_side;
+  const bool other_is_unseen =
+      from_opener ? snapshot_->table->allows(reversed_key(work.packet, work.lb.policy))
+                  : allows(work);
+  return other_is_unseen ? TcpView::neither : TcpView::other_side;
+}
+
 bool FlowStage::advance_tcp(Flow& flow, const Work& work, Verdict& verdict) noexcept {
   const Packet& packet = work.packet;
   const bool from_opener = packet.direction == opener_of(flow);
   if (flow.flags & kFlowEnded) {
     if (is_tcp_open(packet.tcp.flags)) return false;
     flows_.touch(&flow);
-    drop(verdict, DropReason::no_flow);
+    if (!is_strict_ && allows(work)) {
+      pass(verdict, FlowKind::none, {});
+    } else {
+      drop(verdict, DropReason::no_flow);
+    }
     return true;
   }
   if ((packet.tcp.flags & kEdgeFlags) != 0 && has_bad_checksum(packet)) {
     drop(verdict, DropReason::bad_checksum);
     return true;
   }
-  const TcpView view =
-      snapshot_->settings.tracking == Tracking::strict ? TcpView::whole : TcpView::other_side;
+  const TcpView view = view_of(work, from_opener);
   const auto state = static_cast<TcpState>(flow.state);
   TcpState next = state;
   switch (tcp_advance(next, flow.sides, from_opener, packet.tcp, view)) {
@@ -200,9 +213,7 @@ void FlowStage::pass_on(Flow& flow, const Work& work, Verdict& verdict) noexcept
 void FlowStage::open(const Work& work, Flow* previous, Verdict& verdict) noexcept {
   const Packet& packet = work.packet;
   if (!may_open(packet)) {
-    const bool by_rules =
-        snapshot_->settings.tracking == Tracking::rules_first && is_tcp(packet) && allows(work);
-    if (by_rules) return pass(verdict, FlowKind::none, {});
+    if (!is_strict_ && is_tcp(packet) && allows(work)) return pass(verdict, FlowKind::none, {});
     if (is_adopting_ && adopt(work, verdict)) return;
     return drop(verdict, DropReason::no_flow);
   }
@@ -249,6 +260,25 @@ Flow* FlowStage::insert(const Work& work, rules::Direction opener, FlowState sta
   const auto rule = snapshot_->table->rule_of(opener_key(work.packet.key, opener, work.lb.policy));
   flow->rule = rule.value_or(rules::RuleRef{});
   return flow;
+}
+
+bool FlowStage::goes_on(const Work& first) noexcept {
+  Flow* flow = flows_.find(first.packet.key, first.hash);
+  if (flow == nullptr || (flow->flags & kFlowEnded)) return false;
+  if (review_.may_go_on(*flow, first.lb.policy)) return true;
+  end_by_change(flow, first);
+  return false;
+}
+
+void FlowStage::note_end(const FlowKey& key, rules::Direction from, std::uint32_t end) noexcept {
+  Flow* flow = flows_.find(key, flows_.hash(key));
+  if (flow == nullptr || (flow->flags & kFlowEnded)) return;
+  tcp_note_end(flow->sides[from == opener_of(*flow) ? 0 : 1], end);
+}
+
+bool FlowStage::is_replied(const Work& work) noexcept {
+  const Flow* flow = flows_.find(work.packet.key, work.hash);
+  return flow != nullptr && (flow->flags & kFlowReplied);
 }
 
 bool FlowStage::judge_embedded(Work& work, Verdict& verdict) noexcept {

@@ -18,6 +18,7 @@ namespace sluice::dataplane {
 struct Work {
   Packet packet;
   rules::LbMatch lb;
+  const Frame* frame = nullptr;
   std::uint64_t hash = 0;               // of packet.key, where it has one
   bool needs_flow = false;              // the flow stage has its say
   FlowIndex cell = FlowTable::kNoCell;  // of its flow, if one was there when the burst began
@@ -55,6 +56,15 @@ class FlowStage {
   // An ICMP error. True: decided (it is about a live flow, or about one that is no longer allowed).
   [[nodiscard]] bool judge_embedded(Work& work, Verdict& verdict) noexcept;
 
+  // For the fragments behind a first one, with its key: does its flow go on under this table? A
+  // flow that may not ends here.
+  [[nodiscard]] bool goes_on(const Work& first) noexcept;
+  // A TCP segment in fragments of the flow with that key is longer than its first one told: it ends
+  // before `end`.
+  void note_end(const FlowKey& key, rules::Direction from, std::uint32_t end) noexcept;
+  // Has the flow with the packet's key seen both directions?
+  [[nodiscard]] bool is_replied(const Work& work) noexcept;
+
   // Runs the review of the newest table to its end.
   void review_all() noexcept { review_.sweep(flows_.used()); }
   [[nodiscard]] const FateCounts& fates() const noexcept { return review_.counts(); }
@@ -69,6 +79,7 @@ class FlowStage {
   void end_by_change(Flow* flow, const Work& work) noexcept;
   // Each of these: false: the packet is no part of the flow as it stands, but may open a new one.
   [[nodiscard]] bool advance(Flow& flow, const Work& work, Verdict& verdict) noexcept;
+  [[nodiscard]] TcpView view_of(const Work& work, bool from_opener) const noexcept;
   [[nodiscard]] bool advance_tcp(Flow& flow, const Work& work, Verdict& verdict) noexcept;
   [[nodiscard]] bool advance_echo(Flow& flow, const Work& work, Verdict& verdict) noexcept;
   void pass_on(Flow& flow, const Work& work, Verdict& verdict) noexcept;

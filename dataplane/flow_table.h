@@ -77,6 +77,10 @@ class FlowTable {
   void set_state(Flow* flow, std::uint64_t hash, FlowState state) noexcept;
   void mark_replied(Flow* flow) noexcept;
   [[nodiscard]] FlowKey key_of(const Flow& flow) const noexcept;
+  // Its idle time is over; the sweep has not met it yet.
+  [[nodiscard]] bool is_over(const Flow& flow) const noexcept {
+    return now_s_ - flow.seen_s > timeout_s(flow.state);
+  }
 
   // Ends the flows whose time is over in the next `buckets` buckets; called once a burst.
   void expire(std::size_t buckets) noexcept;
@@ -113,9 +117,6 @@ class FlowTable {
   }
   [[nodiscard]] std::uint32_t timeout_s(FlowState state) const noexcept {
     return timeouts_s_[static_cast<std::size_t>(state)];
-  }
-  [[nodiscard]] bool is_over(const Flow& flow) const noexcept {
-    return now_s_ - flow.seen_s > timeout_s(flow.state);
   }
   [[nodiscard]] std::uint16_t due_s(const Flow& flow) const noexcept;
   [[nodiscard]] bool make_room(std::uint16_t slot, std::uint32_t cells) noexcept;

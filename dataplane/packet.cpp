@@ -63,7 +63,6 @@ struct IpHeader {
   std::uint8_t protocol = 0;
   std::uint8_t hop_limit = 0;
   bool has_extensions = false;  // IPv6: anything between the header and the payload
-  bool is_first_fragment = false;
   Bytes payload{nullptr, 0};
 };
 
@@ -74,16 +73,16 @@ Packet& drop(Packet& packet, DropReason reason) noexcept {
 }
 
 // Left to the fragment stage, after the LB is found.
-Packet& drop_fragment(Packet& packet, DropReason reason) noexcept {
+Packet& leave_to_tracker(Packet& packet, DropReason reason) noexcept {
   packet.kind = PacketKind::fragment;
   packet.reason = reason;
   return packet;
 }
 
 // A first fragment must hold the whole transport header (RFC 1858); so must a whole packet.
-Packet& cut_short(Packet& packet, const IpHeader& ip) noexcept {
-  return ip.is_first_fragment ? drop_fragment(packet, DropReason::fragment_tiny)
-                              : drop(packet, DropReason::malformed);
+Packet& cut_short(Packet& packet) noexcept {
+  return packet.fragment.is_one ? leave_to_tracker(packet, DropReason::fragment_tiny)
+                                : drop(packet, DropReason::malformed);
 }
 
 bool is_martian_ipv4(std::uint32_t source) noexcept {
@@ -146,10 +145,10 @@ std::uint8_t scale_of(const Bytes& options) noexcept {
 
 Packet& parse_tcp(Packet& packet, const IpHeader& ip) noexcept {
   const Bytes& tcp = ip.payload;
-  if (tcp.size < 20) return cut_short(packet, ip);
+  if (tcp.size < 20) return cut_short(packet);
   const std::size_t header = (std::size_t{tcp.u8(12)} >> 4) * 4;
   if (header < 20) return drop(packet, DropReason::malformed);
-  if (tcp.size < header) return cut_short(packet, ip);
+  if (tcp.size < header) return cut_short(packet);
   if (tcp.u16(0) == 0 || tcp.u16(2) == 0) return drop(packet, DropReason::malformed);
   const std::uint8_t flags = tcp.u8(13);
   if (!are_tcp_flags_sane(flags)) return drop(packet, DropReason::tcp_flags);
@@ -164,9 +163,9 @@ Packet& parse_tcp(Packet& packet, const IpHeader& ip) noexcept {
 
 Packet& parse_udp(Packet& packet, const IpHeader& ip) noexcept {
   const Bytes& udp = ip.payload;
-  if (udp.size < 8) return cut_short(packet, ip);
+  if (udp.size < 8) return cut_short(packet);
   const std::uint16_t length = udp.u16(4);
-  if (length < 8 || (!ip.is_first_fragment && length > udp.size))
+  if (length < 8 || (!packet.fragment.is_one && length > udp.size))
     return drop(packet, DropReason::malformed);
   if (udp.u16(2) == 0) return drop(packet, DropReason::malformed);
   if (packet.transport != nullptr) packet.transport_size = length;
@@ -178,7 +177,7 @@ Packet& parse_udp(Packet& packet, const IpHeader& ip) noexcept {
 
 Packet& parse_sctp(Packet& packet, const IpHeader& ip) noexcept {
   const Bytes& sctp = ip.payload;
-  if (sctp.size < 12) return cut_short(packet, ip);
+  if (sctp.size < 12) return cut_short(packet);
   packet.kind = PacketKind::transport;
   packet.service = sctp.u16(2);
   set_key(packet, sctp.u16(0), sctp.u16(2));
@@ -243,7 +242,7 @@ Packet& parse_neighbour(Packet& packet, const IpHeader& ip, std::uint8_t type) n
     return drop(packet, DropReason::neighbour_discovery);
   if (ip.hop_limit != (is_mld ? 1 : 255)) return drop(packet, DropReason::neighbour_discovery);
   // RFC 6980: neighbour discovery is never fragmented; only MLD carries a hop-by-hop header.
-  if (ip.is_first_fragment || (ip.has_extensions && !is_mld))
+  if (packet.fragment.is_one || (ip.has_extensions && !is_mld))
     return drop(packet, DropReason::malformed);
   const std::size_t least = is_mld        ? (type == 143 ? 8 : 24)
                             : type == 133 ? 8
@@ -263,14 +262,15 @@ Packet& parse_icmp(Packet& packet, const IpHeader& ip, Family family) noexcept {
   const Bytes& icmp = ip.payload;
   // Each family has its own ICMP; the other's number carries nothing that a host would take.
   if (v4 != (packet.protocol == rules::kProtocolIcmp)) return drop(packet, DropReason::malformed);
-  if (icmp.size < 8) return cut_short(packet, ip);
+  if (icmp.size < 8) return cut_short(packet);
   const std::uint8_t type = icmp.u8(0);
   packet.service = icmp.u16(0);
   if (!v4 && is_neighbour_type(type)) return parse_neighbour(packet, ip, type);
   const bool is_error = v4 ? type == 3 || type == 11 || type == 12 : type >= 1 && type <= 4;
   if (is_error) {
     packet.kind = PacketKind::icmp_error;
-    read_embedded(packet, icmp.from(8), family);
+    // Errors fit every link (RFC 1812 §4.3.2.3, RFC 4443 §2.4): one in pieces is about no flow.
+    if (!packet.fragment.is_one) read_embedded(packet, icmp.from(8), family);
     return packet;
   }
   const bool request = type == (v4 ? 8 : 128), reply = type == (v4 ? 0 : 129);
@@ -279,10 +279,33 @@ Packet& parse_icmp(Packet& packet, const IpHeader& ip, Family family) noexcept {
   return packet;
 }
 
+// What a fragment may not be, whatever came before it.
+bool is_fragment_sane(const Fragment& fragment, std::uint8_t protocol) noexcept {
+  if (fragment.size_bytes == 0 || fragment.offset_bytes + fragment.size_bytes > 65535) return false;
+  if (fragment.more && fragment.size_bytes % 8 != 0) return false;
+  // RFC 1858 §4, RFC 3128: nothing may rewrite the transport header of the first.
+  const std::size_t header = protocol == rules::kProtocolTcp ? 20 : 8;
+  return fragment.offset_bytes == 0 || fragment.offset_bytes >= header;
+}
+
+// From here on a drop is one of a known datagram.
+void note_fragment(Packet& packet, const IpHeader& ip, std::size_t offset_bytes, bool more,
+                   std::uint32_t id) noexcept {
+  packet.fragment = {true, more, static_cast<std::uint16_t>(offset_bytes),
+                     static_cast<std::uint16_t>(ip.payload.size), id};
+  packet.protocol = ip.protocol;
+  orient(packet, ip.source, ip.destination);
+}
+
 Packet& parse_transport(Packet& packet, const IpHeader& ip) noexcept {
   packet.protocol = ip.protocol;
   orient(packet, ip.source, ip.destination);
-  if (!ip.is_first_fragment) {
+  if (packet.fragment.is_one && !is_fragment_sane(packet.fragment, packet.protocol))
+    return leave_to_tracker(packet, DropReason::fragment_invalid);
+  // Whatever the bytes of a later fragment are, they are data.
+  if (packet.fragment.offset_bytes != 0)
+    return leave_to_tracker(packet, DropReason::fragment_orphan);
+  if (!packet.fragment.is_one) {
     packet.transport = ip.payload.at;
     packet.transport_size = static_cast<std::uint32_t>(ip.payload.size);
   }
@@ -304,20 +327,6 @@ Packet& parse_transport(Packet& packet, const IpHeader& ip) noexcept {
   }
 }
 
-// A fragment that is no first one has no transport header; whatever its bytes are, they are data.
-Packet& later_fragment(Packet& packet, const IpHeader& ip, std::size_t offset_bytes,
-                       bool more) noexcept {
-  packet.protocol = ip.protocol;
-  orient(packet, ip.source, ip.destination);
-  const bool invalid = offset_bytes + ip.payload.size > 65535 ||
-                       (more && ip.payload.size % 8 != 0) || ip.payload.size == 0 ||
-                       // RFC 1858 §4, RFC 3128: nothing may rewrite the header of the first.
-                       (ip.protocol == rules::kProtocolTcp && offset_bytes < 20) ||
-                       offset_bytes < 8;
-  return drop_fragment(packet,
-                       invalid ? DropReason::fragment_invalid : DropReason::fragment_orphan);
-}
-
 Packet& parse_ipv4(Packet& packet, const Bytes& bytes, const Settings& settings) noexcept {
   if (bytes.size < 20 || (bytes.u8(0) >> 4) != 4) return drop(packet, DropReason::malformed);
   const std::size_t header = std::size_t{bytes.u8(0)} % 16 * 4;
@@ -325,37 +334,32 @@ Packet& parse_ipv4(Packet& packet, const Bytes& bytes, const Settings& settings)
   if (header < 20 || total < header || total > bytes.size)
     return drop(packet, DropReason::malformed);
   if (!is_ipv4_checksum_right(bytes.at, header)) return drop(packet, DropReason::bad_checksum);
-  // RFC 7126: options are the slow path of everything behind us, source routes worse.
-  if (header > 20 && !settings.allow_ip_options) return drop(packet, DropReason::ip_options);
   IpHeader ip;
   ip.source = Address::ipv4(bytes.u32(12));
   ip.destination = Address::ipv4(bytes.u32(16));
   ip.protocol = bytes.u8(9);
   ip.hop_limit = bytes.u8(8);
   ip.payload = {bytes.at + header, total - header};
-  if (is_martian_ipv4(bytes.u32(12)) || ip.source == ip.destination)
-    return drop(packet, DropReason::martian);
   const bool more = bytes.u16(6) & 0x2000;
   const std::size_t offset = std::size_t{bytes.u16(6)} % 0x2000 * 8;
-  if (offset != 0) return later_fragment(packet, ip, offset, more);
-  ip.is_first_fragment = more;
-  if (more && ip.payload.size % 8 != 0) {
-    orient(packet, ip.source, ip.destination);
-    return drop_fragment(packet, DropReason::fragment_invalid);
-  }
+  if (more || offset != 0) note_fragment(packet, ip, offset, more, bytes.u16(4));
+  // RFC 7126: options are the slow path of everything behind us, source routes worse.
+  if (header > 20 && !settings.allow_ip_options) return drop(packet, DropReason::ip_options);
+  if (is_martian_ipv4(bytes.u32(12)) || ip.source == ip.destination)
+    return drop(packet, DropReason::martian);
   return parse_transport(packet, ip);
 }
 
 // Neighbour discovery may come from "::" (RFC 4861 §4.1, §4.3; RFC 3590 for MLD).
-bool may_be_unspecified(const IpHeader& ip) noexcept {
-  return ip.protocol == rules::kProtocolIcmpv6 && ip.payload.size >= 1 &&
+bool may_be_unspecified(const Packet& packet, const IpHeader& ip) noexcept {
+  return !packet.fragment.is_one && ip.protocol == rules::kProtocolIcmpv6 && ip.payload.size >= 1 &&
          is_neighbour_type(ip.payload.u8(0));
 }
 
 Packet& check_ipv6_source(Packet& packet, const IpHeader& ip) noexcept {
   const bool unspecified = ip.source.high == 0 && ip.source.low == 0;
   if (ip.source == ip.destination ||
-      (is_martian_ipv6(ip.source) && !(unspecified && may_be_unspecified(ip))))
+      (is_martian_ipv6(ip.source) && !(unspecified && may_be_unspecified(packet, ip))))
     return drop(packet, DropReason::martian);
   return parse_transport(packet, ip);
 }
@@ -371,6 +375,7 @@ Packet& parse_ipv6(Packet& packet, const Bytes& bytes) noexcept {
   ip.protocol = bytes.u8(6);
   ip.hop_limit = bytes.u8(7);
   ip.payload = {bytes.at + 40, length};
+  bool has_fragment_header = false;
   for (int count = 0;; ++count) {
     const std::uint8_t type = ip.protocol;
     const bool is_walked = type == 0 || type == 43 || type == 44 || type == 60;
@@ -392,16 +397,11 @@ Packet& parse_ipv6(Packet& packet, const Bytes& bytes) noexcept {
     if (type != 44) continue;
     const std::size_t offset = extension.u16(2) & 0xfff8;
     const bool more = extension.u16(2) & 1;
-    if (offset != 0) {
-      if (is_martian_ipv6(ip.source)) return drop(packet, DropReason::martian);
-      return later_fragment(packet, ip, offset, more);
-    }
-    if (ip.is_first_fragment) return drop(packet, DropReason::ipv6_extension);  // twice
-    ip.is_first_fragment = more;  // RFC 6946: offset 0 and no more is a whole packet
-    if (more && ip.payload.size % 8 != 0) {
-      orient(packet, ip.source, ip.destination);
-      return drop_fragment(packet, DropReason::fragment_invalid);
-    }
+    if (has_fragment_header) return drop(packet, DropReason::ipv6_extension);
+    has_fragment_header = true;
+    // RFC 6946: offset 0 and no more is a whole packet.
+    if (more || offset != 0) note_fragment(packet, ip, offset, more, extension.u32(4));
+    if (offset != 0) return check_ipv6_source(packet, ip);
   }
 }
 
@@ -423,6 +423,7 @@ void begin(Packet& packet, const Ingress& ingress) noexcept {
   packet.protocol = 0;
   packet.service = 0;
   packet.transport = nullptr;
+  packet.fragment = {};
 }
 
 // Most packets: TCP over IPv4 without options or fragments, in order. Whatever is not that is left

@@ -17,6 +17,7 @@ namespace sluice::dataplane {
 struct Frame {
   const std::uint8_t* bytes = nullptr;
   std::uint32_t size = 0;
+  std::uint64_t ticket = 0;  // the caller's name for it, should it be held
 };
 
 enum class Side : std::uint8_t { outside, inside };
@@ -34,10 +35,20 @@ enum class PacketKind : std::uint8_t {
   dropped,     // `reason` says why
   arp,         // `local` is the sender's protocol address
   neighbour,   // well-formed neighbour discovery or MLD: passed
-  fragment,    // belongs to an LB or not, then dropped: `reason` says why
+  fragment,    // a later fragment; or one that is wrong by itself: `reason` says how
   transport,   // TCP, UDP, SCTP, other protocols, ICMP echo: tracked as a flow
   icmp_error,  // `key` is the embedded packet's flow, if has_embedded_key
   icmp_other,  // judged by the rules, never tracked
+};
+
+// The place of a fragment in its datagram; IPv6: in the part behind the fragment header.
+struct Fragment {
+  bool is_one = false;  // an atomic fragment (RFC 6946) is none
+  bool more = false;    // others follow behind
+  std::uint16_t offset_bytes = 0;
+  std::uint16_t size_bytes = 0;
+  std::uint32_t id = 0;
+  [[nodiscard]] bool is_first() const { return is_one && offset_bytes == 0; }
 };
 
 struct Packet {
@@ -49,6 +60,7 @@ struct Packet {
   std::uint8_t protocol = 0;      // of this packet itself
   std::uint16_t service = 0;      // as rules::PacketKey::service, of this packet itself
   std::uint16_t zone = kNoZone;
+  Fragment fragment;
   rules::Address local;  // LB side of this packet: the destination if inbound
   rules::Address remote;
   FlowKey key;     // oriented by side; for icmp_error that of the embedded packet

@@ -35,6 +35,7 @@ bool has_lb(const Work& work) noexcept {
 void Pipeline::judge(const Snapshot* snapshot, const Ingress& ingress,
                      std::span<const Frame> frames, TimeNs now,
                      std::span<Verdict> verdicts) noexcept {
+  static_assert(kBurstMax <= FragmentTracker::kBurstMax);
   if (snapshot == nullptr) {
     for (Verdict& verdict : verdicts) verdict = {.reason = DropReason::no_table, .rule = {}};
     return;
@@ -42,12 +43,14 @@ void Pipeline::judge(const Snapshot* snapshot, const Ingress& ingress,
   for (std::size_t i = 0; i < frames.size() && i < kFramesAhead; ++i)
     __builtin_prefetch(frames[i].bytes);
   snapshot_ = snapshot;
+  fragments_.pass_time(now);
   stage_.begin(*snapshot, now);
   const std::span works(works_.data(), frames.size());
   const bool strict = snapshot->settings.tracking == Tracking::strict;
   for (std::size_t i = 0; i < frames.size(); ++i) {
     if (i + kFramesAhead < frames.size()) __builtin_prefetch(frames[i + kFramesAhead].bytes);
     parse_into(works[i].packet, frames[i], ingress, snapshot->settings);
+    works[i].frame = &frames[i];
     find_load_balancer(works[i], i == 0 ? nullptr : &works[i - 1], strict);
     if (strict && i >= kBucketsAhead) find_flow(works[i - kBucketsAhead]);
   }
@@ -67,6 +70,7 @@ void Pipeline::judge(const Snapshot* snapshot, const Ingress& ingress,
     verdict.lb = works[i].lb.lb;
     verdict.rule = {};
     verdict.generation = snapshot->generation();
+    verdict.is_held = false;
     judge_one(works[i], verdict);
   }
   stage_.finish(frames.empty());
@@ -137,7 +141,8 @@ void Pipeline::judge_one(Work& work, Verdict& verdict) noexcept {
   const bool outbound = packet.direction == rules::Direction::outbound;
   switch (packet.kind) {
     case PacketKind::dropped:
-      return drop(verdict, packet.reason);
+      drop(verdict, packet.reason);
+      return packet.fragment.is_first() ? note_dropped_first(packet, verdict) : void();
     case PacketKind::neighbour:
       return;
     case PacketKind::arp:
@@ -150,6 +155,12 @@ void Pipeline::judge_one(Work& work, Verdict& verdict) noexcept {
     if (snapshot_->settings.pass_unknown_addresses) return;
     return drop(verdict, outbound ? DropReason::spoofed : DropReason::no_load_balancer);
   }
+  return packet.fragment.is_one ? judge_fragment(work, verdict) : judge_by_kind(work, verdict);
+}
+
+// A whole packet, or the first fragment of one.
+void Pipeline::judge_by_kind(Work& work, Verdict& verdict) noexcept {
+  const Packet& packet = work.packet;
   switch (packet.kind) {
     case PacketKind::fragment:
       return drop(verdict, packet.reason);
@@ -178,6 +189,9 @@ void Pipeline::report(Counts& counts) const noexcept {
   counts.flows_live = flows_.live();
   counts.flows_embryonic = flows_.embryonic();
   counts.flows_replaced = flows_.replaced();
+  counts.fragments_held = fragments_.held();
+  counts.datagrams_tracked = fragments_.tracked();
+  counts.datagrams_replaced = fragments_.replaced();
   counts.flows_replaced_by_share = flows_.replaced_by_share();
   counts.cells_free = flows_.cells_free();
   counts.cells_max = flows_.cells_max();

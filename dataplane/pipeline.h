@@ -14,6 +14,7 @@
 #include "dataplane/counters.h"
 #include "dataplane/flow_stage.h"
 #include "dataplane/flow_table.h"
+#include "dataplane/fragments.h"
 #include "dataplane/packet.h"
 #include "dataplane/snapshot.h"
 
@@ -24,13 +25,23 @@ static_assert(kBurstMax <= rules::kBatchMax);
 
 class Pipeline {
  public:
-  explicit Pipeline(FlowTable& flows) noexcept : flows_(flows), stage_(flows) {}
+  Pipeline(FlowTable& flows, FragmentTracker& fragments) noexcept
+      : flows_(flows), fragments_(fragments), stage_(flows) {}
 
   // Judges frames[i] that came in at ingress, at most kBurstMax, into verdicts[i]. Every packet of
   // the call is judged by `snapshot` alone. Null snapshot: all drop, no_table. An empty burst lets
-  // time pass: flows expire, and a new table's review of the flows goes on.
+  // time pass: flows expire, and a new table's review of the flows goes on. A frame whose verdict
+  // is_held is kept by the caller until next_released() names its ticket.
   void judge(const Snapshot* snapshot, const Ingress& ingress, std::span<const Frame> frames,
              TimeNs now, std::span<Verdict> verdicts) noexcept;
+
+  // Frames held earlier whose verdict is now known, in order of arrival. False: no more. To be
+  // called until then after each judge(): a frame is counted when it is disposed of.
+  [[nodiscard]] bool next_released(ReleasedFrame& frame) noexcept {
+    return fragments_.next_released(frame);
+  }
+  // Drops what is still held: at the end.
+  void drop_held() noexcept { fragments_.drop_held(); }
 
   // The fates of live flows under the table of the last burst.
   [[nodiscard]] const FateCounts& fates() const noexcept { return stage_.fates(); }
@@ -50,9 +61,18 @@ class Pipeline {
   void find_flow(Work& work) const noexcept;
   void ask_rules(std::span<Work> works, bool only_new) noexcept;
   void judge_one(Work& work, Verdict& verdict) noexcept;
+  void judge_by_kind(Work& work, Verdict& verdict) noexcept;
   void judge_icmp(Work& work, Verdict& verdict) noexcept;
+  // The fragment stage: fragment_stage.cpp.
+  void judge_fragment(Work& work, Verdict& verdict) noexcept;
+  void judge_first(Work& work, Datagram* datagram, Verdict& verdict) noexcept;
+  void judge_later(const Work& work, Datagram& datagram, Verdict& verdict) noexcept;
+  void note_end(const Datagram& datagram, const Packet& packet) noexcept;
+  void note_dropped_first(const Packet& packet, const Verdict& verdict) noexcept;
+  [[nodiscard]] bool is_still_allowed(const Work& work, const Datagram& datagram) noexcept;
 
   FlowTable& flows_;
+  FragmentTracker& fragments_;
   FlowStage stage_;
   const Snapshot* snapshot_ = nullptr;  // of the burst at hand
   std::array<Work, kBurstMax> works_;   // the same; kept, as clearing it would cost each burst

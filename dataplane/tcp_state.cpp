@@ -31,8 +31,10 @@ std::uint32_t end_of(const TcpSegment& segment) {
          ((segment.flags & kTcpFin) ? 1 : 0);
 }
 
+// Where the handshake came to no end, no scale was agreed on.
 std::uint32_t window_of(const TcpSide& side) {
-  return std::max<std::uint32_t>(std::uint32_t{side.window} << side.scale, 1);
+  const unsigned shift = side.scale == kNoScale ? 0 : side.scale;
+  return std::max<std::uint32_t>(std::uint32_t{side.window} << shift, 1);
 }
 
 TcpSide side_of_syn(const TcpSegment& syn) {
@@ -142,13 +144,23 @@ struct Stepper {
     }
   }
 
-  TcpAction on_reset() {
+  // Under rules_first a number that is news tells what passed unseen before it.
+  bool is_credible(TcpView view) {
+    if (is_in_window(sender, receiver, segment)) return true;
+    if (view == TcpView::whole) return false;
+    sender.end = end_of(segment);
+    sender.acked = segment.seq;
+    receiver.end = receiver.acked = segment.ack;
+    return true;
+  }
+
+  TcpAction on_reset(TcpView view) {
     // A refusal must acknowledge the SYN it refuses (RFC 9293 §3.10.7.3); it has no window yet.
     if (state == syn_sent || state == syn_crossed) {
       const bool right = from_opener ? segment.seq == sender.end
                                      : (segment.flags & kTcpAck) && knows_syn_of(receiver);
       if (!right) return TcpAction::drop_window;
-    } else if (!is_reset_in_window(sender, receiver, segment)) {
+    } else if (view != TcpView::neither && !is_reset_in_window(sender, receiver, segment)) {
       return TcpAction::drop_window;
     }
     state = reset;
@@ -156,25 +168,28 @@ struct Stepper {
   }
 
   TcpAction on_handshake(TcpView view) {
-    const bool completes = state == syn_received && (from_opener || view == TcpView::other_side);
+    const bool completes = state == syn_received && (from_opener || view != TcpView::whole);
     if (!completes) return TcpAction::drop_state;
-    if (!is_in_window(sender, receiver, segment)) return TcpAction::drop_window;
-    if (from_opener && !knows_syn_of(receiver)) return TcpAction::drop_window;
+    // Behind rules_first it may acknowledge more than was seen.
+    const bool answers =
+        view == TcpView::whole ? knows_syn_of(receiver) : reaches(segment.ack, receiver.acked);
+    if (from_opener && !answers) return TcpAction::drop_window;
+    if (!is_credible(view)) return TcpAction::drop_window;
     return accept((segment.flags & kTcpFin) ? with_fin(established, from_opener) : established);
   }
 
-  TcpAction on_data() {
-    if (!is_in_window(sender, receiver, segment)) return TcpAction::drop_window;
+  TcpAction on_data(TcpView view) {
+    if (!is_credible(view)) return TcpAction::drop_window;
     const bool fin = segment.flags & kTcpFin;
     return accept(fin ? with_fin(state, from_opener) : state);
   }
 
   TcpAction step(TcpView view) {
     if (is_tcp_open(segment.flags)) return on_syn();
-    if (segment.flags & kTcpRst) return on_reset();
+    if (segment.flags & kTcpRst) return on_reset(view);
     if (!(segment.flags & kTcpAck)) return TcpAction::drop_state;
     if (segment.flags & kTcpSyn) return on_syn_ack();
-    return state < established ? on_handshake(view) : on_data();
+    return state < established ? on_handshake(view) : on_data(view);
   }
 };
 
@@ -204,8 +219,8 @@ TcpAction tcp_advance(TcpState& state, std::array<TcpSide, 2>& sides, bool from_
                       const TcpSegment& segment, TcpView view) noexcept {
   TcpSide& sender = sides[from_opener ? 0 : 1];
   TcpSide& receiver = sides[from_opener ? 1 : 0];
-  const bool is_unseen = view == TcpView::other_side && !from_opener && state > syn_crossed &&
-                         !is_tcp_open(segment.flags);
+  const bool is_unseen =
+      view != TcpView::whole && !from_opener && state > syn_crossed && !is_tcp_open(segment.flags);
   if (!is_unseen) return Stepper{state, sender, receiver, segment, from_opener}.step(view);
   TcpSide assumed_sender = sender, assumed_receiver = receiver;
   assume(assumed_sender, assumed_receiver, segment);
@@ -223,6 +238,10 @@ TcpStep tcp_step(const TcpConnection& connection, bool from_opener, const TcpSeg
   TcpStep step{connection, TcpAction::pass};
   step.action = tcp_advance(step.next.state, step.next.sides, from_opener, segment, view);
   return step;
+}
+
+void tcp_note_end(TcpSide& sender, std::uint32_t end) noexcept {
+  sender.end = later(sender.end, end);
 }
 
 }  // namespace sluice::dataplane

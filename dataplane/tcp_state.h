@@ -44,7 +44,8 @@ enum class TcpState : std::uint8_t {
 };
 inline constexpr std::size_t kTcpStates = 8;
 
-// What a header says. Sequence numbers wrap (RFC 9293 §3.4).
+// What a header says. Of a segment in fragments `length` is that of the first; see tcp_note_end().
+// Sequence numbers wrap (RFC 9293 §3.4).
 struct TcpSegment {
   std::uint32_t seq = 0;
   std::uint32_t ack = 0;
@@ -88,8 +89,11 @@ enum class TcpView : std::uint8_t {
   whole,
   // tracking = rules_first: most of what the opener sends passes unseen. What the other side sends
   // is taken to be acknowledged, and its first packet after the SYN-ACK tells that the handshake
-  // was completed.
+  // was completed. Data and FIN are believed and followed, since an earlier table may have let
+  // others of their side pass unseen; a RST must lie in the window that was seen.
   other_side,
+  // The same, and the rules allow what the other side sends too: no window is seen at all.
+  neither,
 };
 
 // May a packet with these flags open a connection? SYN, and none of ACK, RST, FIN (RFC 9293 §3.5).
@@ -133,5 +137,8 @@ enum class TcpView : std::uint8_t {
 [[nodiscard]] TcpAction tcp_advance(TcpState& state, std::array<TcpSide, 2>& sides,
                                     bool from_opener, const TcpSegment& segment,
                                     TcpView view) noexcept;
+
+// More of a segment than its first fragment held was sent, up to `end`.
+void tcp_note_end(TcpSide& sender, std::uint32_t end) noexcept;
 
 }  // namespace sluice::dataplane

@@ -90,7 +90,10 @@ struct Verdict {
   // the rules for no more than a yes.
   rules::RuleRef rule;
   std::uint64_t generation = 0;
-  [[nodiscard]] bool passes() const { return reason == DropReason::none; }
+  // Neither passed nor dropped yet: a fragment that waits for its first. The pipeline hands the
+  // frame back with its verdict.
+  bool is_held = false;
+  [[nodiscard]] bool passes() const { return reason == DropReason::none && !is_held; }
 };
 
 }  // namespace sluice::dataplane

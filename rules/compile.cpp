@@ -11,6 +11,7 @@
 
 #include <fmt/format.h>
 
+#include "rules/image_pool.h"
 #include "rules/policy_build.h"
 
 namespace sluice::rules {
@@ -31,48 +32,6 @@ struct HashIds {
     for (GroupId id : ids) hash = (hash ^ id) * 0x9e3779b97f4a7c15u, hash ^= hash >> 32;
     return hash;
   }
-};
-
-// Images that somebody holds, by content: equal ones are stored once.
-class ImagePool {
- public:
-  std::shared_ptr<const PolicyImage> share(std::shared_ptr<const PolicyImage> image) {
-    if (known_.size() >= sweep_at_) {
-      std::erase_if(known_, [](const auto& entry) { return entry.second.expired(); });
-      sweep_at_ = known_.size() * 2 + 64;
-    }
-    const std::uint64_t hash = image->hash();
-    const auto [begin, end] = known_.equal_range(hash);
-    for (auto it = begin; it != end; ++it)
-      if (auto same = it->second.lock(); same != nullptr && *same == *image) return same;
-    known_.emplace(hash, image);
-    return image;
-  }
-
- private:
-  std::unordered_multimap<std::uint64_t, std::weak_ptr<const PolicyImage>> known_;
-  std::size_t sweep_at_ = 64;
-};
-
-// What is true of all images in use together, kept up as they come and go.
-class ImageSums {
- public:
-  void add(const PolicyImage& image) { count(image, +1); }
-  void remove(const PolicyImage& image) { count(image, -1); }
-  [[nodiscard]] TreeLevels levels() const { return {deepest(ipv4_), deepest(ipv6_)}; }
-
- private:
-  using Images = std::array<std::int64_t, kLevelsMax + 1>;  // with so many levels
-  void count(const PolicyImage& image, int step) {
-    ipv4_[image.levels().ipv4] += step;
-    ipv6_[image.levels().ipv6] += step;
-  }
-  static std::uint8_t deepest(const Images& images) {
-    std::size_t levels = kLevelsMax;
-    while (levels > 1 && images[levels] == 0) --levels;
-    return static_cast<std::uint8_t>(levels);
-  }
-  Images ipv4_{}, ipv6_{};
 };
 
 // Visits the keys whose values differ between two sorted maps: visit(key, old or null, new or
@@ -208,14 +167,24 @@ class Compiler::Change {
     for (PolicyIndex i = 0; i < cache_.uses.size(); ++i) {
       const Cache::Use& use = cache_.uses[i];
       if (use.load_balancers == 0 || !is_changed(use.groups)) continue;
-      // A group that is gone: whoever had it has another policy now, or want() has refused.
       if (!std::all_of(use.groups.begin(), use.groups.end(),
-                       [&](GroupId id) { return node_.groups.contains(id); }))
+                       [&](GroupId id) { return node_.groups.contains(id); })) {
+        // A group is gone, and so must be the policy.
+        if (auto unused = check_unused(use.groups); !unused) return unused;
         continue;
+      }
       auto built = build(use.groups);
       if (!built) return tl::unexpected(built.error());
       rebuilt_.emplace_back(i, *built);
     }
+    return {};
+  }
+
+  [[nodiscard]] Result<void> check_unused(const GroupIds& ids) {
+    std::optional<Error> error;
+    for (const auto& [id, lb] : node_.load_balancers)
+      if (zone_of(*lb) && ids_of(*lb) == ids) want(*lb, error);
+    if (error) return fail(*error);
     return {};
   }
 

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Strict JSON, and where in the text a value stands.
+// Strict JSON.
 #pragma once
 
 #include <cstddef>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -30,20 +29,7 @@ struct Position {
   auto operator<=>(const Position&) const = default;
 };
 
-struct PlacedProblem {
-  Position at;
-  std::string_view line;  // of the text, without its end
-  Problem problem;
-};
-
-// Where the values that problems name ("rules[3].port_range") stand in `text`, which parse_json
-// accepted (or the one problem is why it did not); the nearest enclosing value where one is
-// missing. In the order of place. One walk over the text, however many problems.
-[[nodiscard]] std::vector<PlacedProblem> place(std::string_view text,
-                                               std::vector<Problem> problems);
-
-// "file:12:21: error: rules[3].port_range: …", the line, and a caret under the column. Of a long
-// line the part around the column; nothing that a terminal obeys.
-[[nodiscard]] std::string diagnostic(std::string_view file, const PlacedProblem& placed);
+// Without the byte order mark that some editors put before a text.
+[[nodiscard]] std::string_view without_mark(std::string_view text);
 
 }  // namespace sluice::rules

@@ -2,7 +2,58 @@
 //
 // The table: every policy of the node in the immutable form that workers look packets up in.
 //
-// ESSAY-PLACEHOLDER
+// What is asked. A packet that opens a flow passes if at least one rule of one group attached to
+// its LB allows it. Rules only allow: there are no priorities and no order, so the answer is one
+// bit, a function of (policy, direction, protocol and service, remote address), and adding a rule
+// can only turn bits on. A general classifier (rte_acl, tuple space search) must find the best of
+// many matches; here it is enough to have the union written down.
+//
+// One image a policy and direction. LBs with the same set of groups share a policy; policies whose
+// rules come to the same bytes share an image; a change compiles only the policies it touches and
+// takes the others over. An image is one run of cache lines, with offsets instead of pointers
+// (policy_image.h), so it can be copied as it is into a worker's own memory (replica()).
+//
+// How a packet is looked up, and why in nearly constant time:
+//
+//  1. LB (lb_index.h). (zone, local address) in a hash table: the LB and its policy; policy and
+//     direction: the image; the family: its head, two lines that say where everything else is.
+//  2. Service axis (service_axis.h). TCP, UDP and SCTP ports, ICMP and ICMPv6 type and code, and
+//     all other protocols by number: six axes of 65,536 numbers. What a rule says of protocol and
+//     port is runs of numbers on axes; a packet is one number on one axis.
+//  3. Open to any source. A map of the axis (one byte for each 256 numbers, which says which of the
+//     few distinct pages of 256 bits it has) tells whether some rule opens the number to every
+//     address of the family. A public listener is decided here and its packets never look at an
+//     address.
+//  4. Interval. The borders of all rules' networks cut the family's addresses into intervals inside
+//     which no rule can tell two addresses apart. A tree finds the packet's: its nodes are cache
+//     lines of sorted borders, and the count of borders below the address is the child to go to: 16
+//     children a node in IPv4, 8 in IPv6. IPv6 trees are over the high 64 bits, where prefixes
+//     mostly end; a high half inside which something changes has a tree of its own over the low
+//     64 bits.
+//  5. Set. In each interval and axis stands the union of what the rules allow there: a set of
+//     numbers, written as its turns (the numbers from which on membership is the other one). The
+//     packet's number is in if it has reached an odd count of them. Up to four turns stand in the
+//     interval's slot itself, up to 31 in part of a line; beyond that pages of lines, then a
+//     bitmap.
+//
+// One packet: TCP from 10.1.2.3 to port 8080 of an LB whose rules are {TCP 443 from any} and
+// {TCP 8000-8999 from 10.0.0.0/8}. The TCP map says that 443 is open to any source and 8080 is not.
+// Borders: 9.255.255.255 and 10.255.255.255; one is below the address: interval 1. Its TCP slot has
+// the turns 8000 and 9000; 8080 has reached one of them, an odd count: pass.
+//
+// A thousand rules more add intervals, not steps: 16 (IPv4) times as many for each level of the
+// tree. What a lookup costs is then the cache level that an image lies in, hence the care for few
+// and small lines. Rules that overlap only merge in their sets, so an image is O(rules x nesting)
+// bytes, never O(rules^2): "every rule its own port and its own network inside the one before" is
+// the worst case, and what needs more than kLinesMax is refused, with the reason, at compile time.
+//
+// In batches (lookup_avx512.cpp) keys go through these steps side by side, so that the misses of
+// one hide behind the work of others, and nothing branches on what a key is. A batch of one policy
+// gathers from its image with one base; a mixed one loads key by key. AVX2 and scalar CPUs take
+// the same steps key by key (lookup_each.h). All are held against a loop over the rules.
+//
+// Which rule allowed a packet is another question, asked once, when a flow opens: a cold index for
+// each group (group_index.h), shared by all policies that hold the group.
 #pragma once
 
 #include <cstddef>

@@ -86,7 +86,9 @@ bed_address() {
   shift
   # Loss probes (RFC 8985 §7) repeat a segment when a machine with few CPUs is late, not only when
   # it was lost: without them a retransmission means a lost packet.
-  ip netns exec "$ns" sysctl -qw net.ipv6.conf.eth0.accept_dad=0 net.ipv4.tcp_early_retrans=0
+  # Nobody here is a router, and the gate drops solicitations from outside: none are sent.
+  ip netns exec "$ns" sysctl -qw net.ipv6.conf.eth0.accept_dad=0 net.ipv4.tcp_early_retrans=0 \
+    net.ipv6.conf.eth0.router_solicitations=0
   for address in "$@"; do
     case "$address" in
       *:*) ip -n "$ns" address add "$address" dev eth0 nodad ;;
@@ -156,13 +158,21 @@ CONF
   bed_pids+=($!)
 }
 
+# The devices of the zone. The kernel puts IPv4 fragments together before an af_packet port of DPDK
+# sees them (PACKET_FANOUT_FLAG_DEFRAG), so what is about fragments runs on af_xdp.
+bed_zone() {
+  local af_packet=framesz=2048,blocksz=65536,framecnt=4096
+  case $bed_driver in
+    af_packet)
+      echo "edge,outside=net_af_packet0,iface=outside,$af_packet,inside=net_af_packet1,iface=inside,$af_packet" ;;
+    af_xdp) echo "edge,outside=net_af_xdp0,iface=outside,inside=net_af_xdp1,iface=inside" ;;
+  esac
+}
+
 # sluiced between `outside` and `inside`; further arguments go to it. Sets sluiced_pid.
 sluiced_start() {
-  local af_packet=framesz=2048,blocksz=65536,framecnt=4096
-  ip netns exec "$ns_node" "$bin/sluiced" \
-    --zone "edge,outside=net_af_packet0,iface=outside,$af_packet,inside=net_af_packet1,iface=inside,$af_packet" \
-    --workers 1 --state "$bed_dir/state.db" --api "$SLUICE_API" $bed_memory "$@" \
-    >>"$bed_dir/sluiced.log" 2>&1 &
+  ip netns exec "$ns_node" "$bin/sluiced" --zone "$(bed_zone)" --workers "$bed_workers" \
+    --state "$bed_dir/state.db" --api "$SLUICE_API" $bed_memory "$@" >>"$bed_dir/sluiced.log" 2>&1 &
   sluiced_pid=$!
   bed_pids+=("$sluiced_pid")
   if ! wait_for 30 api_ready; then
@@ -196,4 +206,5 @@ bed_down() {
 } 2>/dev/null
 
 bed_pids=()
+bed_driver=af_packet bed_workers=1
 bed_memory=${SLUICE_MEMORY:-} # "--no-huge" where there are no huge pages

@@ -17,6 +17,8 @@ using Bytes = std::vector<std::uint8_t>;
 class PacketBuilder {
  public:
   PacketBuilder(const std::string& source, const std::string& destination);
+  PacketBuilder(const rules::Address& source, const rules::Address& destination)
+      : source_(source), destination_(destination) {}
 
   // The transport: one of these.
   PacketBuilder& tcp(std::uint16_t from, std::uint16_t to, std::uint8_t flags);

@@ -8,6 +8,7 @@
 #include "control/cli/cli.h"
 #include "control/cli/node_settings.h"
 #include "rules/compile.h"
+#include "rules/json_place.h"
 
 namespace sluice::control::cli {
 namespace {

@@ -52,6 +52,10 @@ void print_stats(const Json& data) {
   total["generation"] = data.value("generation", Json());
   row(total, "all");
   print_table({"", "GENERATION", "RECEIVED", "PASSED", "DROPPED", "FLOWS", "OPENED"}, rows);
+  for (const Json& worker : data.value("workers", Json::array()))
+    if (worker.value("is_hung", false))
+      fmt::print(stderr, "Warning: worker {} hangs: it has polled no port for {} ms\n",
+                 field(worker, "lcore"), field(worker, "silent_ms"));
 
   rows.clear();
   rows.push_back(

@@ -146,14 +146,26 @@ Outcome<int> simulate(Call& call) {
   for (std::size_t i = 0; i < setup->settings.vlans.size(); ++i)
     replay.set_zone(setup->settings.vlans[i], static_cast<std::uint16_t>(i));
   replay.publish(setup->snapshot);
-  for (std::size_t i = 0; i < inputs->size(); ++i) {
-    const Input& input = (*inputs)[i];
-    const Verdict verdict = replay.judge(input);
-    const std::string line = line_of(i + 1, input, verdict, setup->node);
+  // A fragment that came before its first has its line when it has its verdict.
+  const auto dispose = [&](std::size_t number, const Verdict& verdict, dataplane::TimeNs now) {
+    const Input& input = (*inputs)[number];
+    const std::string line = line_of(number + 1, input, verdict, setup->node);
     std::fwrite(line.data(), 1, line.size(), outputs->verdicts);
     if (verdict.passes() && !outputs->passed.empty())
-      outputs->passed[input.side == Side::outside ? 1 : 0].write(input.time_ns, input.bytes);
+      outputs->passed[input.side == Side::outside ? 1 : 0].write(now, input.bytes);
+  };
+  const auto dispose_released = [&](dataplane::TimeNs now) {
+    for (const auto& released : replay.take_released())
+      dispose(released.number, released.verdict, now);
+  };
+  for (std::size_t i = 0; i < inputs->size(); ++i) {
+    const dataplane::TimeNs now = (*inputs)[i].time_ns;
+    const Verdict verdict = replay.judge((*inputs)[i]);
+    if (!verdict.is_held) dispose(i, verdict, now);
+    dispose_released(now);
   }
+  replay.finish();
+  dispose_released(inputs->empty() ? 0 : inputs->back().time_ns);
   for (PcapWriter& writer : outputs->passed)
     if (auto closed = writer.close(); !closed) return failure_of(closed.error());
   if (std::fflush(outputs->verdicts) != 0)

@@ -15,6 +15,7 @@
 #include "dataplane/dpdk/eal.h"
 #include "dataplane/dpdk/handover.h"
 #include "dataplane/dpdk/ports.h"
+#include "dataplane/dpdk/watchdog.h"
 #include "dataplane/dpdk/worker.h"
 
 namespace sluice::dataplane::dpdk {
@@ -50,14 +51,19 @@ struct DpdkDataplane::Parts {
   std::vector<std::string> zones;
   rte_mempool* pool = nullptr;
   std::unique_ptr<Handover> handover;
-  std::vector<void*> flow_memory;
+  std::vector<void*> worker_memory;  // tables of flows and of fragments
   std::vector<std::unique_ptr<Worker>> workers;
-  // Publisher only. Snapshots that a worker may still read: the one in force, and those whose
-  // grace period did not end.
-  std::vector<std::shared_ptr<const Snapshot>> held;
+  std::optional<Watchdog> watchdog;
+  // Publisher only.
+  std::optional<Replicas> replicas;
+  // What a worker may still read, a snapshot a worker: those in force, and those whose grace
+  // period did not end.
+  std::vector<std::vector<std::shared_ptr<const Snapshot>>> held;
   bool ports_open = false;
+  bool spreads_by_ports = false;
 
   ~Parts() {
+    watchdog.reset();
     shared.stop.store(true);
     for (const auto& worker : workers) {
       rte_eal_wait_lcore(worker->lcore);
@@ -68,7 +74,9 @@ struct DpdkDataplane::Parts {
     if (ports_open) close_ports(shared.ports);
     handover.reset();
     workers.clear();
-    for (void* memory : flow_memory) rte_free(memory);
+    held.clear();
+    replicas.reset();
+    for (void* memory : worker_memory) rte_free(memory);
     rte_free(shared.rcu);
     rte_mempool_free(pool);
     stop_eal();
@@ -78,6 +86,31 @@ struct DpdkDataplane::Parts {
     return std::all_of(workers.begin(), workers.end(), [&](const auto& worker) {
       return worker->generation.load(std::memory_order_acquire) == generation;
     });
+  }
+  // Every worker has reported once since the call. False: not until the deadline.
+  [[nodiscard]] bool wait_for_round(Clock::time_point deadline) const {
+    const std::uint64_t token = rte_rcu_qsbr_start(shared.rcu);
+    while (rte_rcu_qsbr_check(shared.rcu, token, false) == 0) {
+      if (Clock::now() > deadline) return false;
+      std::this_thread::yield();
+    }
+    return true;
+  }
+  // Frames judged before the call, waiting for the worker that may use the port they leave by, are
+  // out. A worker sends all that wait in each of its rounds; the first report may end a round that
+  // had passed that point, the second ends one that had not.
+  [[nodiscard]] bool drain_passed(Clock::time_point deadline) const {
+    return shared.workers == 1 || (wait_for_round(deadline) && wait_for_round(deadline));
+  }
+  // The workers that made no round since theirs were counted, as words.
+  [[nodiscard]] std::string silent_since(const std::vector<std::uint64_t>& rounds) const {
+    std::string names;
+    for (const auto& worker : workers) {
+      if (worker->rounds.load(std::memory_order_relaxed) > rounds[worker->index] + 1) continue;
+      names += (names.empty() ? "worker " : ", worker ") + std::to_string(worker->index) +
+               " (lcore " + std::to_string(worker->lcore) + ")";
+    }
+    return names.empty() ? "a worker" : names;
   }
   [[nodiscard]] FateCounts review(std::uint64_t generation) const;
   rules::Result<void> open_memory();
@@ -118,7 +151,7 @@ rules::Result<void> DpdkDataplane::Parts::open_memory() {
   shared.rcu = static_cast<rte_rcu_qsbr*>(rte_zmalloc("rcu", size, RTE_CACHE_LINE_SIZE));
   if (shared.rcu == nullptr) return fail(ErrorCode::system, "no memory to start with");
   rte_rcu_qsbr_init(shared.rcu, shared.workers);
-  auto rings = Handover::open(shared.workers, draw_secret());
+  auto rings = Handover::open(shared.workers);
   if (!rings) return tl::unexpected(rings.error());
   handover = std::make_unique<Handover>(std::move(*rings));
   shared.handover = handover.get();
@@ -137,16 +170,32 @@ rules::Result<void> DpdkDataplane::Parts::open_workers(const DpdkConfig& config)
                       std::to_string(size >> 20) +
                       " MiB a worker); lower --flows-max or reserve more huge pages");
     }
-    flow_memory.push_back(memory);
+    worker_memory.push_back(memory);
+    const std::size_t fragment_size = FragmentTracker::size_bytes(config.datagrams_max);
+    void* fragment_memory = rte_zmalloc_socket("fragments", fragment_size, 64,
+                                               static_cast<int>(rte_lcore_to_socket_id(lcore)));
+    if (fragment_memory == nullptr) {
+      return fail(ErrorCode::system,
+                  "no memory for " + std::to_string(config.datagrams_max) +
+                      " datagrams in fragments; lower --datagrams-max or reserve more huge pages");
+    }
+    worker_memory.push_back(fragment_memory);
     workers.push_back(std::make_unique<Worker>(
         i, lcore, shared,
-        FlowTable({static_cast<std::byte*>(memory), size}, config.flows_max, draw_secret())));
+        FlowTable({static_cast<std::byte*>(memory), size}, config.flows_max, draw_secret()),
+        FragmentTracker({static_cast<std::byte*>(fragment_memory), fragment_size},
+                        config.datagrams_max, draw_secret())));
     rte_rcu_qsbr_thread_register(shared.rcu, i);
   }
   for (const auto& worker : workers) {
     if (rte_eal_remote_launch(run_worker, worker.get(), worker->lcore) != 0)
       return fail(ErrorCode::system, "worker " + std::to_string(worker->index) + " did not start");
   }
+  std::vector<int> nodes;
+  for (const auto& worker : workers)
+    nodes.push_back(static_cast<int>(rte_lcore_to_socket_id(worker->lcore)));
+  replicas.emplace(config.table_replicas, nodes);
+  watchdog.emplace(workers, config.watchdog_ms, config.alarm);
   return {};
 }
 
@@ -158,6 +207,10 @@ rules::Result<std::unique_ptr<DpdkDataplane>> DpdkDataplane::open(const DpdkConf
   if (config.flows_max == 0 || config.flows_max > kFlowsMax) {
     return fail(ErrorCode::invalid, "flows-max must be from 1 to " + std::to_string(kFlowsMax));
   }
+  if (config.datagrams_max == 0 || config.datagrams_max > FragmentTracker::kDatagramsMax) {
+    return fail(ErrorCode::invalid, "datagrams-max must be from 1 to " +
+                                        std::to_string(FragmentTracker::kDatagramsMax));
+  }
   if (auto checked = check_devices(*ports); !checked) return tl::unexpected(checked.error());
 
   EalConfig eal{*cpus, {}, 0, config.huge_pages, config.eal};
@@ -165,7 +218,10 @@ rules::Result<std::unique_ptr<DpdkDataplane>> DpdkDataplane::open(const DpdkConf
     if (is_pci_address(port.device)) eal.pci_devices.push_back(port.device);
     eal.memory_bytes += std::size_t{kMbufsPerPort} * (frame_room_bytes(port.device) + 384);
   }
-  eal.memory_bytes += cpus->size() * FlowTable::size_bytes(config.flows_max);
+  eal.memory_bytes += cpus->size() * (FlowTable::size_bytes(config.flows_max) +
+                                      FragmentTracker::size_bytes(config.datagrams_max));
+  if (config.table_replicas != TableReplicas::shared)
+    eal.memory_bytes += cpus->size() * kReplicaRoomBytes;
   if (auto started = start_eal(eal); !started) return tl::unexpected(started.error());
 
   auto parts = std::make_unique<Parts>();
@@ -173,9 +229,12 @@ rules::Result<std::unique_ptr<DpdkDataplane>> DpdkDataplane::open(const DpdkConf
   parts->shared.workers = static_cast<unsigned>(cpus->size());
   for (const ZoneConfig& zone : config.zones) parts->zones.push_back(zone.name);
   if (auto memory = parts->open_memory(); !memory) return tl::unexpected(memory.error());
-  if (auto opened = open_ports(parts->shared.ports, parts->shared.workers, parts->pool); !opened)
-    return tl::unexpected(opened.error());
+  const unsigned workers = parts->shared.workers;
+  auto rss = open_ports(parts->shared.ports, workers, config.rss, parts->pool);
+  if (!rss) return tl::unexpected(rss.error());
   parts->ports_open = true;
+  parts->spreads_by_ports = rss->has_value();
+  parts->shared.owner = *rss ? FlowOwner(workers, **rss) : FlowOwner(workers, draw_secret());
   if (auto running = parts->open_workers(config); !running) return tl::unexpected(running.error());
   return std::unique_ptr<DpdkDataplane>(new DpdkDataplane(std::move(parts)));
 }
@@ -183,38 +242,50 @@ rules::Result<std::unique_ptr<DpdkDataplane>> DpdkDataplane::open(const DpdkConf
 DpdkDataplane::DpdkDataplane(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 DpdkDataplane::~DpdkDataplane() = default;
 
+bool DpdkDataplane::spreads_by_ports() const {
+  return parts_->spreads_by_ports;
+}
+
 std::vector<std::string> DpdkDataplane::zones() const {
   return parts_->zones;
 }
 
 rules::Result<SwapReport> DpdkDataplane::publish(std::shared_ptr<const Snapshot> snapshot) {
+  auto snapshots = parts_->replicas->make(snapshot);
+  if (!snapshots) return tl::unexpected(snapshots.error());
   const auto begin = Clock::now();
-  const Snapshot* pointer = snapshot.get();
-  parts_->held.push_back(std::move(snapshot));
+  for (std::size_t i = 0; i < snapshots->size(); ++i)
+    parts_->workers[i]->snapshot.store((*snapshots)[i].get(), std::memory_order_release);
+  parts_->held.push_back(std::move(*snapshots));
+  const auto deadline = begin + kGracePeriodMax;
+  std::vector<std::uint64_t> rounds;
   for (const auto& worker : parts_->workers)
-    worker->snapshot.store(pointer, std::memory_order_release);
-  const std::uint64_t token = rte_rcu_qsbr_start(parts_->shared.rcu);
+    rounds.push_back(worker->rounds.load(std::memory_order_relaxed));
   // Nobody uses the old table, and everybody has taken the new one.
-  while (rte_rcu_qsbr_check(parts_->shared.rcu, token, false) == 0 ||
-         !parts_->all_run(pointer->generation())) {
-    if (Clock::now() - begin > kGracePeriodMax) {
-      return fail(ErrorCode::unavailable,
-                  "a worker does not answer: the change is in force on the others only; restart "
-                  "sluiced");
-    }
+  bool in_force = parts_->wait_for_round(deadline);
+  while (in_force && !parts_->all_run(snapshot->generation())) {
+    in_force = Clock::now() < deadline;
     std::this_thread::yield();
+  }
+  // What the old one let pass has left.
+  if (!in_force || !parts_->drain_passed(deadline)) {
+    return fail(ErrorCode::unavailable,
+                parts_->silent_since(rounds) +
+                    " does not answer: the change is in force on the others only; restart sluiced");
   }
   parts_->held.erase(parts_->held.begin(), parts_->held.end() - 1);
   const auto swap_ns = static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - begin).count());
-  return SwapReport{swap_ns, parts_->review(pointer->generation())};
+  return SwapReport{swap_ns, parts_->review(snapshot->generation())};
 }
 
 std::vector<WorkerReport> DpdkDataplane::workers() const {
   std::vector<WorkerReport> reports;
-  for (const auto& worker : parts_->workers)
-    reports.push_back(
-        {worker->lcore, worker->generation.load(std::memory_order_relaxed), worker->counts.read()});
+  for (const auto& worker : parts_->workers) {
+    reports.push_back({worker->lcore, worker->generation.load(std::memory_order_relaxed),
+                       worker->counts.read(), parts_->watchdog->silent_ms(worker->index),
+                       parts_->watchdog->is_hung(worker->index)});
+  }
   return reports;
 }
 

@@ -28,8 +28,8 @@ unsigned take_from(rte_ring* ring, std::span<rte_mbuf*> frames) noexcept {
 
 }  // namespace
 
-rules::Result<Handover> Handover::open(unsigned workers, HashSecret secret) {
-  Handover handover(workers, secret);
+rules::Result<Handover> Handover::open(unsigned workers) {
+  Handover handover(workers);
   if (workers == 1) return handover;
   for (auto* rings : {&handover.judge_, &handover.passed_}) {
     rings->resize(std::size_t{workers} * workers, nullptr);
@@ -50,19 +50,12 @@ rules::Result<Handover> Handover::open(unsigned workers, HashSecret secret) {
 
 Handover::Handover(Handover&& other) noexcept
     : workers_(other.workers_),
-      secret_(other.secret_),
       judge_(std::exchange(other.judge_, {})),
       passed_(std::exchange(other.passed_, {})) {}
 
 Handover::~Handover() {
   free_rings(judge_);
   free_rings(passed_);
-}
-
-unsigned Handover::owner(const Packet& packet, unsigned self) const noexcept {
-  const bool has_key = packet.kind == PacketKind::transport || packet.has_embedded_key;
-  if (!has_key) return self;
-  return static_cast<unsigned>(hash_of(packet.key, secret_) % workers_);
 }
 
 bool Handover::give(unsigned from, unsigned to, rte_mbuf* frame) noexcept {

@@ -13,7 +13,6 @@
 #include <span>
 #include <vector>
 
-#include "dataplane/packet.h"
 #include "rules/result.h"
 
 struct rte_mbuf;
@@ -26,13 +25,10 @@ inline constexpr unsigned kHandoverFrames = 1024;
 class Handover {
  public:
   // Error: system (no memory for the rings).
-  [[nodiscard]] static rules::Result<Handover> open(unsigned workers, HashSecret secret);
+  [[nodiscard]] static rules::Result<Handover> open(unsigned workers);
   ~Handover();
   Handover(Handover&& other) noexcept;
   Handover& operator=(Handover&&) = delete;
-
-  // The worker that owns the packet's flow; `self` for packets of no flow.
-  [[nodiscard]] unsigned owner(const Packet& packet, unsigned self) const noexcept;
 
   // Frames not yet judged, for their owner. False: full.
   [[nodiscard]] bool give(unsigned from, unsigned to, rte_mbuf* frame) noexcept;
@@ -42,12 +38,11 @@ class Handover {
   unsigned take_passed(unsigned from, unsigned to, std::span<rte_mbuf*> frames) noexcept;
 
  private:
-  Handover(unsigned workers, HashSecret secret) : workers_(workers), secret_(secret) {}
+  explicit Handover(unsigned workers) : workers_(workers) {}
   [[nodiscard]] std::size_t index(unsigned from, unsigned to) const noexcept {
     return std::size_t{from} * workers_ + to;
   }
   unsigned workers_;
-  HashSecret secret_;
   std::vector<rte_ring*> judge_;   // [from * workers + to]
   std::vector<rte_ring*> passed_;  // the same
 };

@@ -6,13 +6,18 @@
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <sys/random.h>
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <map>
 #include <optional>
+#include <utility>
+
+#include "dataplane/dpdk/rss.h"
 
 namespace sluice::dataplane::dpdk {
 namespace {
@@ -71,7 +76,7 @@ tl::unexpected<rules::Error> device_error(const Port& port, const std::string& w
                                      rte_strerror(error < 0 ? -error : error) + ")");
 }
 
-rules::Result<void> open_port(Port& port, unsigned workers, rte_mempool* pool) {
+rules::Result<rte_eth_dev_info> probe(Port& port) {
   // PCI devices were probed when DPDK started; virtual ones are made here.
   if (!is_pci_address(port.device)) {
     if (const int error = rte_dev_probe(port.device.c_str()); error != 0) {
@@ -88,25 +93,48 @@ rules::Result<void> open_port(Port& port, unsigned workers, rte_mempool* pool) {
   rte_eth_dev_info info{};
   if (const int error = rte_eth_dev_info_get(port.port_id, &info); error != 0)
     return device_error(port, "does not answer", error);
-  port.tx_queues = static_cast<std::uint16_t>(
-      std::min<unsigned>(workers, std::max<unsigned>(info.max_tx_queues, 1)));
-  if (port.tx_queues < workers) port.tx_queues = 1;
-  rte_eth_conf conf{};
-  if (const int error = rte_eth_dev_configure(port.port_id, 1, port.tx_queues, &conf); error != 0)
-    return device_error(port, "could not be configured", error);
+  return info;
+}
+
+rules::Result<void> configure(Port& port, const rte_eth_dev_info& info, unsigned workers,
+                              const std::optional<SymmetricRss>& rss) {
+  port.rx_queues = static_cast<std::uint16_t>(rss ? workers : 1);
+  port.tx_queues = static_cast<std::uint16_t>(info.max_tx_queues >= workers ? workers : 1);
+  const rte_eth_conf plain{};
+  const std::optional<RssConf> spread =
+      rss ? std::optional<RssConf>(std::in_place, *rss, info) : std::nullopt;
+  const int error = rte_eth_dev_configure(port.port_id, port.rx_queues, port.tx_queues,
+                                          spread ? &spread->conf : &plain);
+  if (error != 0) return device_error(port, "could not be configured", error);
+  return {};
+}
+
+rules::Result<void> start(const Port& port, rte_mempool* pool) {
   std::uint16_t rx = kDescriptors, tx = kDescriptors;
   (void)rte_eth_dev_adjust_nb_rx_tx_desc(port.port_id, &rx, &tx);
-  const int socket = rte_eth_dev_socket_id(port.port_id);
-  int error =
-      rte_eth_rx_queue_setup(port.port_id, 0, rx, static_cast<unsigned>(socket), nullptr, pool);
+  const auto socket = static_cast<unsigned>(rte_eth_dev_socket_id(port.port_id));
+  int error = 0;
+  for (std::uint16_t queue = 0; error == 0 && queue < port.rx_queues; ++queue)
+    error = rte_eth_rx_queue_setup(port.port_id, queue, rx, socket, nullptr, pool);
   for (std::uint16_t queue = 0; error == 0 && queue < port.tx_queues; ++queue)
-    error = rte_eth_tx_queue_setup(port.port_id, queue, tx, static_cast<unsigned>(socket), nullptr);
+    error = rte_eth_tx_queue_setup(port.port_id, queue, tx, socket, nullptr);
   if (error == 0) error = rte_eth_dev_start(port.port_id);
   if (error != 0) return device_error(port, "could not be started", error);
   // A bump in the wire takes frames that are addressed to others; a driver without the switch
   // (net_ring, net_null) takes them anyway.
   (void)rte_eth_promiscuous_enable(port.port_id);
   return {};
+}
+
+// 16 bits of which about half are set: few would hardly tell hosts apart.
+std::uint16_t draw_pattern() {
+  std::uint16_t pattern = 0;
+  for (int tries = 0; tries < 64; ++tries) {
+    if (getrandom(&pattern, sizeof(pattern), 0) != sizeof(pattern)) break;
+    const int set = std::popcount(pattern);
+    if (set >= 6 && set <= 10) return pattern;
+  }
+  return SymmetricRss{}.pattern;
 }
 
 }  // namespace
@@ -191,10 +219,23 @@ rules::Result<void> check_devices(const std::vector<Port>& ports) {
   return {};
 }
 
-rules::Result<void> open_ports(std::vector<Port>& ports, unsigned workers, rte_mempool* pool) {
-  for (Port& port : ports)
-    if (auto opened = open_port(port, workers, pool); !opened) return opened;
-  return {};
+rules::Result<std::optional<SymmetricRss>> open_ports(std::vector<Port>& ports, unsigned workers,
+                                                      bool allow_rss, rte_mempool* pool) {
+  std::vector<rte_eth_dev_info> infos;
+  for (Port& port : ports) {
+    auto info = probe(port);
+    if (!info) return tl::unexpected(info.error());
+    infos.push_back(*info);
+  }
+  const auto rss = allow_rss ? plan_rss(infos, workers, draw_pattern()) : std::nullopt;
+  for (std::size_t i = 0; i < ports.size(); ++i) {
+    if (auto done = configure(ports[i], infos[i], workers, rss); !done)
+      return tl::unexpected(done.error());
+    if (auto done = start(ports[i], pool); !done) return tl::unexpected(done.error());
+    // Refused: the port spreads as it likes, and workers hand over more.
+    if (rss) (void)program_table(ports[i].port_id, infos[i], *rss, workers);
+  }
+  return rss;
 }
 
 void close_ports(const std::vector<Port>& ports) {

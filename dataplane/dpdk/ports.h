@@ -6,10 +6,12 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "dataplane/dpdk/dpdk_dataplane.h"
+#include "dataplane/flow_owner.h"
 #include "dataplane/packet.h"
 
 struct rte_mempool;
@@ -19,9 +21,10 @@ namespace sluice::dataplane::dpdk {
 struct Port {
   std::string device;  // as configured
   Side side = Side::outside;
-  std::size_t peer = 0;       // index of the port where passed frames leave
-  std::uint16_t port_id = 0;  // DPDK's
-  std::uint16_t tx_queues = 1;
+  std::size_t peer = 0;                            // index of the port where passed frames leave
+  std::uint16_t port_id = 0;                       // DPDK's
+  std::uint16_t rx_queues = 1;                     // 1, or one a worker
+  std::uint16_t tx_queues = 1;                     // the same
   std::array<std::uint16_t, kVlans> zone_of_vlan;  // VLAN id (0: untagged) -> zone index
 
   [[nodiscard]] Ingress ingress() const { return {side, zone_of_vlan.data()}; }
@@ -40,10 +43,13 @@ struct Port {
 // kernel would forward on beside us. Error: system.
 [[nodiscard]] rules::Result<void> check_devices(const std::vector<Port>& ports);
 
-// Opens and starts the ports with one receive queue and a transmit queue a worker where the device
-// has that many. Error: system, the device named.
-[[nodiscard]] rules::Result<void> open_ports(std::vector<Port>& ports, unsigned workers,
-                                             rte_mempool* pool);
+// Opens and starts the ports. Where all of them can spread frames by themselves and `allow_rss`,
+// with a receive queue a worker, and the answer tells how; else with one receive queue. With a
+// transmit queue a worker where the device has that many. Error: system, the device named.
+[[nodiscard]] rules::Result<std::optional<SymmetricRss>> open_ports(std::vector<Port>& ports,
+                                                                    unsigned workers,
+                                                                    bool allow_rss,
+                                                                    rte_mempool* pool);
 void close_ports(const std::vector<Port>& ports);
 
 [[nodiscard]] PortReport report_port(const Port& port);

@@ -14,17 +14,27 @@ constexpr int kTransmitTries = 64;
 constexpr unsigned kIdleRounds = 256;
 
 Frame frame_of(const rte_mbuf* mbuf) noexcept {
-  return {rte_pktmbuf_mtod(mbuf, const std::uint8_t*), mbuf->data_len};
+  return {rte_pktmbuf_mtod(mbuf, const std::uint8_t*), mbuf->data_len,
+          reinterpret_cast<std::uintptr_t>(mbuf)};
+}
+
+// A frame in several pieces is longer than a port of ours may receive: its headers lie, or the
+// driver does.
+Verdict verdict_on_pieces(const rte_mbuf& mbuf, Verdict verdict) noexcept {
+  if (verdict.passes() && mbuf.nb_segs != 1) verdict.reason = DropReason::malformed;
+  return verdict;
 }
 
 }  // namespace
 
-Worker::Worker(unsigned worker_index, unsigned worker_lcore, Shared& shared, FlowTable flows)
+Worker::Worker(unsigned worker_index, unsigned worker_lcore, Shared& shared, FlowTable flows,
+               FragmentTracker fragments)
     : index(worker_index),
       lcore(worker_lcore),
       shared_(shared),
       flows_(flows),
-      pipeline_(flows_),
+      fragments_(fragments),
+      pipeline_(flows_, fragments_),
       ns_per_cycle_fixed_((std::uint64_t{1'000'000'000} << 32) / rte_get_tsc_hz()) {}
 
 TimeNs Worker::now() const noexcept {
@@ -46,40 +56,51 @@ void Worker::run() noexcept {
       idle_rounds = 0;
     }
     rte_rcu_qsbr_quiescent(shared_.rcu, index);
+    rounds.store(rounds.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
+  pipeline_.drop_held();
+  dispose_released();
+  pipeline_.report(own_counts_);
+  counts.publish(own_counts_);
   rte_rcu_qsbr_thread_offline(shared_.rcu, index);
   ended.store(true, std::memory_order_release);
 }
 
 unsigned Worker::poll_ports() noexcept {
   unsigned total = 0;
-  for (std::size_t port = index; port < shared_.ports.size(); port += shared_.workers) {
-    Burst frames;
-    unsigned count = rte_eth_rx_burst(shared_.ports[port].port_id, 0, frames.data(), kBurstMax);
-    if (count == 0) continue;
-    total += count;
-    unsigned kept = 0;
-    for (unsigned i = 0; i < count; ++i) {
-      rte_mbuf* frame = frames[i];
-      // The driver took the tag out of the frame; judged and sent is what was on the wire.
-      if ((frame->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) && rte_vlan_insert(&frame) != 0) {
-        discard(frame, DropReason::malformed);
-        continue;
-      }
-      frames[kept++] = frame;
-    }
-    if (shared_.workers > 1) kept = hand_over(port, {frames.data(), kept});
-    judge_and_send(port, {frames.data(), kept});
+  for (std::size_t port = 0; port < shared_.ports.size(); ++port) {
+    const std::uint16_t queues = shared_.ports[port].rx_queues;
+    if (queues == 1 && port % shared_.workers != index) continue;
+    total += poll_port(port, static_cast<std::uint16_t>(queues == 1 ? 0 : index));
   }
   return total;
 }
 
+unsigned Worker::poll_port(std::size_t port, std::uint16_t queue) noexcept {
+  Burst frames;
+  const unsigned count =
+      rte_eth_rx_burst(shared_.ports[port].port_id, queue, frames.data(), kBurstMax);
+  if (count == 0) return 0;
+  unsigned kept = 0;
+  for (unsigned i = 0; i < count; ++i) {
+    rte_mbuf* frame = frames[i];
+    // The driver took the tag out of the frame; judged and sent is what was on the wire.
+    if ((frame->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) && rte_vlan_insert(&frame) != 0) {
+      discard(frame, DropReason::malformed);
+      continue;
+    }
+    frames[kept++] = frame;
+  }
+  if (shared_.workers > 1) kept = hand_over(port, {frames.data(), kept});
+  judge_and_send(port, {frames.data(), kept});
+  return count;
+}
+
 unsigned Worker::hand_over(std::size_t port, std::span<rte_mbuf*> frames) noexcept {
-  static const Settings kLenient{.allow_ip_options = true, .timeouts = {}};
+  const Ingress ingress = shared_.ports[port].ingress();
   unsigned kept = 0;
   for (rte_mbuf* frame : frames) {
-    const Packet packet = parse(frame_of(frame), shared_.ports[port].ingress(), kLenient);
-    const unsigned owner = shared_.handover->owner(packet, index);
+    const unsigned owner = shared_.owner.of(frame_of(frame), ingress, index);
     if (owner == index) {
       frames[kept++] = frame;
       continue;
@@ -103,12 +124,27 @@ unsigned Worker::poll_handover() noexcept {
       while (next < count && frames[next]->port == port) ++next;
       judge_and_send(port, {frames.data() + first, next - first});
     }
-    const unsigned passed = shared_.handover->take_passed(from, index, frames);
-    total += passed;
-    for (unsigned i = 0; i < passed; ++i) transmit(frames[i]->port, {frames.data() + i, 1});
+    total += send_passed(from);
   }
   if (total > 0) counts.publish(own_counts_);
   return total;
+}
+
+// All that wait now, not a burst of them: the publisher counts on it (drain_passed). What comes in
+// meanwhile may wait for the next round.
+unsigned Worker::send_passed(unsigned from) noexcept {
+  unsigned sent = 0;
+  Burst frames;
+  for (unsigned count = kBurstMax; count == kBurstMax && sent < kHandoverFrames; sent += count) {
+    count = shared_.handover->take_passed(from, index, frames);
+    // A burst of the driver leaves by one port.
+    for (unsigned first = 0, next = 0; first < count; first = next) {
+      const std::uint16_t port = frames[first]->port;
+      while (next < count && frames[next]->port == port) ++next;
+      transmit(port, {frames.data() + first, next - first});
+    }
+  }
+  return sent;
 }
 
 void Worker::judge_and_send(std::size_t port, std::span<rte_mbuf*> frames) noexcept {
@@ -120,9 +156,11 @@ void Worker::judge_and_send(std::size_t port, std::span<rte_mbuf*> frames) noexc
 
   std::size_t passed = 0;
   for (std::size_t i = 0; i < frames.size(); ++i) {
-    // A frame in several pieces is longer than a port of ours may receive: its headers lie, or
-    // the driver does.
-    if (verdicts[i].passes() && frames[i]->nb_segs != 1) verdicts[i].reason = DropReason::malformed;
+    if (verdicts[i].is_held) {
+      frames[i]->port = static_cast<std::uint16_t>(port);
+      continue;
+    }
+    verdicts[i] = verdict_on_pieces(*frames[i], verdicts[i]);
     if (verdicts[i].passes()) {
       frames[passed++] = frames[i];
     } else {
@@ -130,9 +168,23 @@ void Worker::judge_and_send(std::size_t port, std::span<rte_mbuf*> frames) noexc
     }
   }
   leave(shared_.ports[port].peer, frames.first(passed));
+  dispose_released();
   pipeline_.report(own_counts_);
   counts.publish(own_counts_);
   if (pipeline_.fates() != own_fates_) fates.publish(own_fates_ = pipeline_.fates());
+}
+
+void Worker::dispose_released() noexcept {
+  ReleasedFrame released;
+  while (pipeline_.next_released(released)) {
+    auto* frame = reinterpret_cast<rte_mbuf*>(static_cast<std::uintptr_t>(released.ticket));
+    const Verdict verdict = verdict_on_pieces(*frame, released.verdict);
+    if (verdict.passes()) {
+      leave(shared_.ports[frame->port].peer, {&frame, 1});
+    } else {
+      discard(frame, verdict.reason);
+    }
+  }
 }
 
 void Worker::leave(std::size_t port, std::span<rte_mbuf*> frames) noexcept {

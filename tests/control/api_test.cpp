@@ -339,6 +339,22 @@ TEST_F(Api, ShowsTableAndCounters) {
   EXPECT_EQ(call("GET", "/!/readyz").status, 200);
 }
 
+TEST_F(Api, TellsOfAWorkerThatHangs) {
+  EXPECT_EQ(call("GET", "/!/healthz").status, 200);
+  plane.worker_is_hung = true;
+  for (const char* target : {"/!/healthz", "/!/readyz"}) {
+    const Answer answer = call("GET", target);
+    EXPECT_EQ(answer.status, 503);
+    EXPECT_EQ(answer.body["message"], "The worker on lcore 1 has polled no port for 1234 ms.");
+  }
+  for (const char* target : {"/table/", "/counters/"}) {
+    const Json worker = call("GET", target).body["data"]["workers"][0];
+    EXPECT_EQ(worker["is_hung"], true) << target;
+    EXPECT_EQ(worker["silent_ms"], 1234) << target;
+  }
+  EXPECT_EQ(call("GET", "/security_group/").status, 200);
+}
+
 TEST(HttpServer, RefusesTakenAndForeignAddresses) {
   const tests::TemporaryFolder folder;
   const auto handler = [](const HttpRequest&, auto) {};

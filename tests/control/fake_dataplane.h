@@ -12,7 +12,8 @@ namespace sluice::tests {
 
 class FakeDataplane final : public dataplane::Dataplane {
  public:
-  std::atomic<bool> hangs{false};
+  std::atomic<bool> hangs{false};           // publish does not come to its end
+  std::atomic<bool> worker_is_hung{false};  // the watchdog says so
 
   [[nodiscard]] std::vector<std::string> zones() const override { return {"edge", "second"}; }
   [[nodiscard]] rules::Result<dataplane::SwapReport> publish(
@@ -35,7 +36,7 @@ class FakeDataplane final : public dataplane::Dataplane {
     return dataplane::SwapReport{1000, fates};
   }
   [[nodiscard]] std::vector<dataplane::WorkerReport> workers() const override {
-    return {{1, generation(), {}}};
+    return {{1, generation(), {}, worker_is_hung ? 1234u : 0u, worker_is_hung}};
   }
   [[nodiscard]] std::vector<dataplane::PortReport> ports() const override {
     return {{"fake0", "outside", 1, 2, 3}};

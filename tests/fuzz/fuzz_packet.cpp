@@ -29,7 +29,7 @@ std::shared_ptr<const dataplane::Snapshot> snapshot() {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
   static const auto kSnapshot = snapshot();
-  dataplane::offline::Replay replay(16);
+  dataplane::offline::Replay replay(16, {}, 64);
   replay.publish(kSnapshot);
   std::uint64_t frames = 0;
   while (size >= 2) {
@@ -44,6 +44,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     bytes += 2 + frame_size;
     size -= 2 + frame_size;
   }
+  replay.finish();
   const dataplane::Counts counts = replay.counts();
   if (counts.received != frames || counts.received != counts.passed + counts.dropped_total())
     std::abort();

@@ -7,6 +7,7 @@
 
 #include "rules/compile.h"
 #include "rules/json.h"
+#include "rules/json_place.h"
 #include "rules/printable.h"
 #include "rules/validate.h"
 

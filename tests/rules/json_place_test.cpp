@@ -3,7 +3,7 @@
 // Where in a file a problem stands, and how it is shown: SEMANTICS §2, "names the field".
 #include <gtest/gtest.h>
 
-#include "rules/json_parse.h"
+#include "rules/json_place.h"
 
 namespace sluice::rules {
 namespace {

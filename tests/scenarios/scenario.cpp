@@ -107,7 +107,8 @@ PacketBuilder Conversations::builder_of(const Json& step) {
   if (step.value("bad_transport_checksum", false)) packet.bad_transport_checksum();
   if (step.contains("fragment"))
     packet.fragment(step["fragment"].at("offset").get<std::uint16_t>(),
-                    step["fragment"].value("more", false));
+                    step["fragment"].value("more", false),
+                    step["fragment"].value("id", std::uint32_t{7}));
   if (step.contains("data")) packet.payload_of_fragment(bytes_of(step["data"]));
   for (const Json& extension : step.value("extensions", Json::array()))
     packet.extension(extension.at("type").get<std::uint8_t>(),

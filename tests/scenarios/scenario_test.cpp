@@ -10,16 +10,15 @@
 #include <sstream>
 
 #include "control/cli/node_settings.h"
-#include "dataplane/offline/replay.h"
 #include "rules/compile.h"
 #include "tests/scenarios/scenario.h"
+#include "tests/scenarios/worker_replays.h"
 
 namespace sluice::tests {
 namespace {
 
 using dataplane::Verdict;
 using dataplane::offline::Input;
-using dataplane::offline::Replay;
 using rules::Json;
 
 std::vector<std::string> files() {
@@ -63,6 +62,7 @@ Json tagged(Json scenario) {
       tag_node(step["publish"]);
       continue;
     }
+    if (step.contains("idle_until_ms")) continue;
     for (const char* name : {"vlan", "patch", "cut", "ethertype"})
       if (step.contains(name)) return nullptr;
     if (step["packet"] == "raw" || step["packet"].get<std::string>().starts_with("arp"))
@@ -83,7 +83,7 @@ class Scenario : public testing::TestWithParam<std::string> {
     auto table = compiler_.compile(node_, settings->zones, ++generation_);
     ASSERT_TRUE(table) << table.error().message;
     if (!replay_) {
-      replay_ = std::make_unique<Replay>(settings->flows_max);
+      replay_ = std::make_unique<WorkerReplays>(workers_, by_rss_, settings->flows_max);
       replay_->set_zone(0, dataplane::kNoZone);
       for (std::size_t i = 0; i < settings->vlans.size(); ++i)
         replay_->set_zone(settings->vlans[i], static_cast<std::uint16_t>(i));
@@ -102,9 +102,9 @@ class Scenario : public testing::TestWithParam<std::string> {
     input.bytes = conversations_.frame_of(step);
     const Verdict verdict = replay_->judge(input);
     if (verdict.passes()) conversations_.advance();
-    const std::string seen = verdict.passes() ? "pass " + std::string(to_string(verdict.flow))
-                                              : "drop " + std::string(to_string(verdict.reason));
-    EXPECT_EQ(seen, step.at("expect").get<std::string>()) << where << ": " << step.dump();
+    held_.push_back(step.value("then", "never held"));
+    EXPECT_EQ(text_of(verdict), step.at("expect").get<std::string>())
+        << where << ": " << step.dump();
     if (step.contains("lb")) {
       EXPECT_EQ(node_.load_balancers.at(verdict.lb)->name, step["lb"]) << where;
     }
@@ -114,27 +114,68 @@ class Scenario : public testing::TestWithParam<std::string> {
     EXPECT_EQ(verdict.generation, generation_) << where;
   }
 
+  static std::string text_of(const Verdict& verdict) {
+    if (verdict.is_held) return "held";
+    return verdict.passes() ? "pass " + std::string(to_string(verdict.flow))
+                            : "drop " + std::string(to_string(verdict.reason));
+  }
+
+  // The frames disposed of now: so many, in order, each as its own step foretold.
+  void check_released(std::size_t count, const std::string& where) {
+    const auto released = replay_->take_released();
+    EXPECT_EQ(released.size(), count) << where;
+    for (std::size_t i = 0; i < released.size(); ++i) {
+      EXPECT_EQ(text_of(released[i].verdict), held_.at(released[i].number)) << where;
+      if (i > 0) {
+        EXPECT_LT(released[i - 1].number, released[i].number) << where;
+      }
+      held_[released[i].number] = "released once already";
+    }
+    const dataplane::Counts counts = replay_->counts();
+    EXPECT_EQ(counts.received, counts.passed + counts.dropped_total());
+    EXPECT_EQ(counts.received + counts.fragments_held, held_.size()) << where;
+  }
+
   void run(const Json& scenario) {
     ASSERT_NO_FATAL_FAILURE(publish(scenario.at("node")));
     std::size_t number = 0;
     for (const Json& step : scenario.at("steps")) {
       ++number;
+      const std::string where = GetParam() + " step " + std::to_string(number);
       if (step.contains("publish")) {
         ASSERT_NO_FATAL_FAILURE(publish(step["publish"], step));
+      } else if (step.contains("idle_until_ms")) {
+        last_ms_ = step["idle_until_ms"].get<std::uint64_t>();
+        replay_->pass_time(last_ms_ * 1'000'000);
       } else {
-        judge(step, GetParam() + " step " + std::to_string(number));
+        judge(step, where);
       }
+      check_released(step.value("releases", std::size_t{0}), where);
     }
-    const dataplane::Counts counts = replay_->counts();
-    EXPECT_EQ(counts.received, counts.passed + counts.dropped_total());
+    replay_->finish();
+    check_released(scenario.value("held_at_the_end", std::size_t{0}), GetParam() + " at the end");
+    EXPECT_EQ(replay_->counts().fragments_held, 0u);
+  }
+
+  void start_again(unsigned workers, bool by_rss) {
+    workers_ = workers;
+    by_rss_ = by_rss;
+    replay_ = nullptr;
+    conversations_ = {};
+    generation_ = 0;
+    last_ms_ = 0;
+    held_.clear();
   }
 
   Conversations conversations_;
   rules::Node node_;
   rules::Compiler compiler_;
-  std::unique_ptr<Replay> replay_;
+  unsigned workers_ = 1;
+  bool by_rss_ = false;
+  std::unique_ptr<WorkerReplays> replay_;
   std::uint64_t generation_ = 0;
   std::uint64_t last_ms_ = 0;
+  std::vector<std::string> held_;  // by packet: what is to become of it, if it is held
 };
 
 TEST_P(Scenario, HasTheVerdictsItSays) {
@@ -147,6 +188,20 @@ TEST_P(Scenario, HasThemWithATagToo) {
   run(scenario);
 }
 
+// A worker's tables are its own: with several, each flow, datagram and quoted flow must be found
+// where it was opened. Scenarios about the size of one table say that they are of one worker.
+TEST_P(Scenario, HasThemWithSeveralWorkersToo) {
+  const Json scenario = read_file(GetParam());
+  if (scenario.value("workers", 0) == 1) GTEST_SKIP() << "is about one worker's table";
+  for (const unsigned workers : {2u, 3u}) {
+    for (const bool by_rss : {false, true}) {
+      SCOPED_TRACE(std::to_string(workers) + (by_rss ? " workers by RSS" : " workers"));
+      start_again(workers, by_rss);
+      ASSERT_NO_FATAL_FAILURE(run(scenario));
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Files, Scenario, testing::ValuesIn(files()),
                          [](const auto& file) { return file.param; });
 
@@ -155,7 +210,7 @@ TEST(Scenarios, ShowEveryDropReasonThatAPacketAloneCanMeet) {
   std::set<std::string> shown;
   for (const std::string& name : files())
     for (const Json& step : read_file(name).value("steps", Json::array()))
-      shown.insert(step.value("expect", ""));
+      for (const char* when : {"expect", "then"}) shown.insert(step.value(when, ""));
   // no_table: before the first publish; the other two need ports and workers. Tested there.
   const std::set<std::string> elsewhere{"none", "no_table", "handover_full", "transmit_full"};
   for (const auto& reason : dataplane::kDropReasonTexts) {
