@@ -33,6 +33,7 @@ lost_since() {
     '[$b | keys[] | select(IN("arp", "martian", "ethertype", "no_load_balancer", "spoofed") | not)
       | {key: ., value: ($b[.] - $a[.])} | select(.value != 0)] | from_entries'
 }
+typing() { in_clients ss -Htn state established dst $lb4:7 | grep -q .; }
 rule() {
   printf '{"rule_type":"%s","protocol_name":"%s","port_range":"%s","network":"any"}' "$1" "$2" "$3"
 }
@@ -83,7 +84,7 @@ typing_through_swaps() {
     ip netns exec "$ns_clients" $peers type $address >"$bed_dir/typed-$address" &
     typists+=($!)
   done
-  sleep 0.3
+  wait_for 5 typing && sleep 0.2
   changed=$($peers change "$bed_dir/api.sock" "$lb" "$group" "$1")
   expect "$1 attach and detach" ".changes == $1" "$changed"
   kill -TERM "${typists[@]}"
@@ -112,13 +113,24 @@ traceroute() {
     "$(in_lb $peers trace $far6)"
 }
 
-# Another driver, and two workers where there are two CPUs: frames are handed over.
+# Another driver, and two workers where there are two CPUs: frames are handed over. Connections that
+# were there before go on: the new daemon adopts them.
 restart_with_two_workers() {
+  local typist
+  ip netns exec "$ns_clients" $peers type $lb4 >"$bed_dir/typed" &
+  typist=$!
+  wait_for 5 typing && sleep 0.2
   kill -TERM "$sluiced_pid"
   wait "$sluiced_pid"
   bed_driver=af_xdp bed_workers=2
   [ "$(nproc)" -ge 2 ] || bed_workers=1
   sluiced_start
+  sleep 2.5 # the peers try again at doubling intervals
+  kill -TERM $typist
+  wait $typist
+  expect "typing through a restart" '.typed > 50 and .worst_ms > 100' "$(cat "$bed_dir/typed")"
+  expect "  … adopted by the new daemon" '. >= 1' \
+    "$(ctl stats --json | jq '[.. | objects | select(has("total"))][0].total.flows_adopted')"
 }
 
 fragments() {
