@@ -10,6 +10,7 @@
 #include <cstdlib>
 
 #include "bench/tcp_trace.h"
+#include "tests/dataplane/fragment_tracker_bed.h"
 
 namespace {
 
@@ -23,7 +24,7 @@ struct Bed {
   Bed(std::uint32_t flows_max, Settings settings, bool all_outbound = false)
       : memory(FlowTable::size_bytes(flows_max)),
         flows({memory.data(), FlowTable::size_bytes(flows_max)}, flows_max, {11, 12}),
-        pipeline(flows),
+        pipeline(flows, fragments.tracker),
         snapshot(bench::thousand_rules(settings, all_outbound)) {}
 
   // How many passed.
@@ -46,6 +47,7 @@ struct Bed {
 
   bench::HugeMemory memory;
   FlowTable flows;
+  tests::FragmentTrackerBed fragments{1024};
   Pipeline pipeline;
   std::shared_ptr<const Snapshot> snapshot;
   std::array<std::uint16_t, kVlans> zones{};

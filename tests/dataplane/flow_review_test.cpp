@@ -11,6 +11,7 @@
 #include "rules/compile.h"
 #include "rules/json.h"
 #include "tests/dataplane/flow_table_bed.h"
+#include "tests/dataplane/fragment_tracker_bed.h"
 #include "tests/packet_builder.h"
 
 namespace sluice::dataplane {
@@ -35,7 +36,8 @@ std::shared_ptr<const Snapshot> snapshot_of(std::uint64_t generation, const std:
 
 struct Bed {
   tests::FlowTableBed flows{1u << 15};
-  Pipeline pipeline{flows.table};
+  tests::FragmentTrackerBed fragments{64};
+  Pipeline pipeline{flows.table, fragments.tracker};
   std::array<std::uint16_t, kVlans> zones{};
   TimeNs now = kSecond;
 
