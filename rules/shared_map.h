@@ -35,6 +35,7 @@ class SharedMap {
 
   // One and the same map: equal without looking.
   [[nodiscard]] bool is_same(const SharedMap& other) const { return map_ == other.map_; }
+  bool operator==(const SharedMap& other) const { return is_same(other) || *map_ == *other.map_; }
 
  private:
   Map& own() {

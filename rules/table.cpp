@@ -44,20 +44,29 @@ std::shared_ptr<const Table> Table::replica(std::pmr::memory_resource& memory,
   return table;
 }
 
+std::size_t Table::image_bytes() const {
+  std::size_t bytes = 0;
+  std::unordered_set<const PolicyImage*> counted;
+  for (const auto& policy : policies_) {
+    if (policy == nullptr) continue;
+    for (const auto& image : policy->images)
+      if (counted.insert(image.get()).second) bytes += image->size_bytes();
+  }
+  return bytes;
+}
+
 std::size_t Table::size_bytes() const {
   std::size_t bytes = sizeof(*this) + lb_index_->size_bytes() +
                       policy_of_.size() * sizeof(PolicyIndex) +
                       policies_.size() * (2 * sizeof(Line*) + sizeof(std::shared_ptr<Policy>));
-  std::unordered_set<const void*> counted;
+  std::unordered_set<const GroupIndex*> counted;
   for (const auto& policy : policies_) {
     if (policy == nullptr) continue;
     bytes += sizeof(Policy) + policy->groups.size() * sizeof(std::shared_ptr<GroupIndex>);
-    for (const auto& image : policy->images)
-      if (counted.insert(image.get()).second) bytes += image->size_bytes();
     for (const auto& group : policy->groups)
       if (counted.insert(group.get()).second) bytes += group->size_bytes();
   }
-  return bytes;
+  return bytes + image_bytes();
 }
 
 std::vector<PolicyReport> Table::policy_reports() const {

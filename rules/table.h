@@ -131,6 +131,8 @@ class Table {
 
   // Memory held by this table, shared parts counted once. Bytes.
   [[nodiscard]] std::size_t size_bytes() const;
+  // Of it the images: what a replica copies. Bytes.
+  [[nodiscard]] std::size_t image_bytes() const;
   [[nodiscard]] std::size_t policies() const noexcept { return policies_in_use_; }
   [[nodiscard]] std::size_t load_balancers() const noexcept { return load_balancers_; }
   [[nodiscard]] std::vector<PolicyReport> policy_reports() const;

@@ -44,11 +44,13 @@ AddressRange tenant_network(Random& random, Family family) {
     const std::uint32_t host = length == 32 ? 0 : ~std::uint32_t{0} >> length;
     return range_of({Address::ipv4(bits & ~host), static_cast<std::uint8_t>(length)});
   }
-  // The same shape from /32 on; half of the hosts have a whole interface identifier.
+  // The same shape from /32 on; half of the hosts have a whole interface identifier. Half of the
+  // networks are the tenant's own, in a few /32s, the others anywhere that is given out.
   unsigned long_length = 24 + length;
   if (length == 32) long_length = chance(random, 50) ? 128 : 64;
-  Uint128 bits = (Uint128{0x20010db8u + below(random, 64)} << 96) |
-                 (Uint128{random() & 0xffffffffu} << 64) | random();
+  const std::uint64_t top = chance(random, 50) ? 0x20010db8u + below(random, 8)
+                                               : 0x20000000u + below(random, 0x20000000u);
+  Uint128 bits = (Uint128{top} << 96) | (Uint128{random() & 0xffffffffu} << 64) | random();
   if (long_length < 128) bits &= ~Uint128{0} << (128 - long_length);
   return range_of({Address::of(family, bits), static_cast<std::uint8_t>(long_length)});
 }
@@ -88,7 +90,7 @@ Rule arbitrary_rule(Random& random, Family family) {
 }
 
 // Chains of networks, one longer prefix inside the other, each with a port of its own.
-Rule nested_rule(Random& random, Family family, std::size_t index) {
+Rule nested_rule(Family family, std::size_t index) {
   static constexpr unsigned kDepth = 24;
   const auto depth = static_cast<unsigned>(index % kDepth);
   Random chain(index / kDepth * 7919 + 1);
@@ -103,7 +105,6 @@ Rule nested_rule(Random& random, Family family, std::size_t index) {
   rule.ports = one_range(static_cast<std::uint32_t>((index * 13 + 1) % 65536), 0);
   rule.network = {NetworkType::manual,
                   range_of({Address::of(family, address), static_cast<std::uint8_t>(length)}), 0};
-  (void)random;
   return rule;
 }
 
@@ -121,7 +122,7 @@ Group workload_group(const WorkloadShape& shape, Random& random, GroupId id) {
         rule = arbitrary_rule(random, shape.family);
         break;
       case RuleStyle::nested:
-        rule = nested_rule(random, shape.family, i);
+        rule = nested_rule(shape.family, i);
         break;
     }
     group.rules.push_back(rule);
@@ -137,6 +138,7 @@ Group workload_group(const WorkloadShape& shape, Random& random, GroupId id) {
 std::vector<GroupId> draw_groups(const WorkloadShape& shape, Random& random, LbId lb) {
   if (shape.groups == shape.load_balancers && shape.groups_per_lb == 1) return {lb};
   std::set<GroupId> ids;
+  if (shape.common_group) ids.insert(1);
   while (ids.size() < std::min(shape.groups_per_lb, shape.groups))
     ids.insert(static_cast<GroupId>(1 + below(random, shape.groups)));
   return {ids.begin(), ids.end()};
@@ -151,7 +153,7 @@ Address address_in(Random& random, const AddressRange& range) {
 
 AddressRange strangers(Family family) {
   if (family == Family::ipv4) return {Address::ipv4(0x01000000), Address::ipv4(0xdfffffff)};
-  return {Address::ipv6(0x20010db8ull << 32, 0), Address::ipv6(0x20010dffull << 32, ~0ull)};
+  return {Address::ipv6(0x20000000ull << 32, 0), Address::ipv6(0x3fffffffull << 32, ~0ull)};
 }
 
 // A packet that the rule allows.
@@ -205,7 +207,6 @@ Node workload_node(const WorkloadShape& shape, std::uint64_t seed) {
   Node node;
   for (GroupId id = 1; id <= shape.groups; ++id)
     node.groups[id] = std::make_shared<const Group>(workload_group(shape, random, id));
-  std::set<std::vector<GroupId>> drawn;
   for (LbId id = 1; id <= shape.load_balancers; ++id) {
     LoadBalancer lb;
     lb.id = id;
@@ -213,9 +214,6 @@ Node workload_node(const WorkloadShape& shape, std::uint64_t seed) {
     lb.addresses = {{Address::ipv4(0x0aff0000 + id), AddressKind::private_ip},
                     {Address::ipv6(0xfd00ull << 48, id), AddressKind::private_ip}};
     lb.groups = draw_groups(shape, random, id);
-    for (int tries = 0; shape.distinct_sets && drawn.contains(lb.groups) && tries < 100; ++tries)
-      lb.groups = draw_groups(shape, random, id);
-    drawn.insert(lb.groups);
     node.load_balancers[id] = std::make_shared<const LoadBalancer>(std::move(lb));
   }
   return node;

@@ -24,7 +24,7 @@ struct WorkloadShape {
   std::size_t groups = 1;            // on the node
   std::size_t rules_per_group = 10;  // inbound; beside them one outbound rule
   std::size_t groups_per_lb = 1;     // groups == load_balancers: each its own
-  bool distinct_sets = false;        // no two LBs with the same groups, where there are enough
+  bool common_group = false;         // group 1 is among those of every LB, as a default group is
 };
 
 struct Workload {
