@@ -153,20 +153,47 @@ Result<Page> list_lbs(const State& state, const Query& query) {
   return page;
 }
 
-Json show_table(const TableReport& table, const dataplane::Dataplane& plane) {
+// What each policy costs, the largest first, to a bound.
+Json policies_json(const rules::Table& table) {
+  constexpr std::size_t kPoliciesShown = 100;
+  auto reports = table.policy_reports();
+  const auto size = [](const auto& report) { return report.size_bytes[0] + report.size_bytes[1]; };
+  std::stable_sort(reports.begin(), reports.end(),
+                   [&](const auto& a, const auto& b) { return size(a) > size(b); });
+  Json policies = Json::array();
+  for (const auto& report : reports) {
+    if (policies.size() == kPoliciesShown) break;
+    policies.push_back({{"security_group_ids", report.groups},
+                        {"load_balancers", report.load_balancers},
+                        {"inbound_bytes", report.size_bytes[0]},
+                        {"outbound_bytes", report.size_bytes[1]}});
+  }
+  return policies;
+}
+
+Json show_table(const TableReport& report, const dataplane::Dataplane& plane) {
   Json workers = Json::array();
   for (const auto& worker : plane.workers())
     workers.push_back({{"lcore", worker.lcore},
                        {"generation", worker.generation},
                        {"silent_ms", worker.silent_ms},
                        {"is_hung", worker.is_hung}});
-  return {{"generation", table.generation},         {"policies", table.policies},
-          {"load_balancers", table.load_balancers}, {"size_bytes", table.size_bytes},
-          {"compile_us", table.compile_us},         {"swap_us", table.swap_us},
-          {"workers", std::move(workers)}};
+  Json json{{"compile_us", report.compile_us},
+            {"swap_us", report.swap_us},
+            {"instruction_set", rules::to_string(rules::best_instruction_set())},
+            {"workers", std::move(workers)}};
+  const rules::Table none;
+  const rules::Table& table = report.table == nullptr ? none : *report.table;
+  json["generation"] = table.generation();
+  json["policies"] = table.policies();
+  json["load_balancers"] = table.load_balancers();
+  json["size_bytes"] = table.size_bytes();
+  json["replica_bytes"] = table.image_bytes();
+  json["policy_sizes"] = policies_json(table);
+  return json;
 }
 
-Json show_counters(const TableReport& table, const dataplane::Dataplane& plane) {
+Json show_counters(const TableReport& report, const dataplane::Dataplane& plane) {
   dataplane::Counts total;
   Json workers = Json::array();
   for (const auto& worker : plane.workers()) {
@@ -186,7 +213,7 @@ Json show_counters(const TableReport& table, const dataplane::Dataplane& plane) 
                      {"tx_packets", port.tx_packets},
                      {"rx_missed", port.rx_missed}});
   }
-  return {{"generation", table.generation},
+  return {{"generation", report.table == nullptr ? 0 : report.table->generation()},
           {"total", counts_json(total)},
           {"workers", std::move(workers)},
           {"ports", std::move(ports)}};

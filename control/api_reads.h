@@ -35,8 +35,8 @@ struct Page {
 };
 [[nodiscard]] rules::Result<Page> list_lbs(const State& state, const Query& query);
 
-[[nodiscard]] rules::Json show_table(const TableReport& table, const dataplane::Dataplane& plane);
-[[nodiscard]] rules::Json show_counters(const TableReport& table,
+[[nodiscard]] rules::Json show_table(const TableReport& report, const dataplane::Dataplane& plane);
+[[nodiscard]] rules::Json show_counters(const TableReport& report,
                                         const dataplane::Dataplane& plane);
 
 }  // namespace sluice::control

@@ -122,12 +122,7 @@ Result<Applied> Publisher::enforce(StatePtr before, StatePtr after, bool store,
   in_force_ = snapshot;
   state_.store(std::move(after));
   const std::lock_guard lock(mutex_);
-  table_ = {applied.generation,
-            snapshot->table->policies(),
-            snapshot->table->load_balancers(),
-            snapshot->table->size_bytes(),
-            applied.compile_us,
-            applied.swap_us};
+  table_ = {snapshot->table, applied.compile_us, applied.swap_us};
   return applied;
 }
 

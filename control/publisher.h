@@ -32,12 +32,9 @@ struct Applied {
   dataplane::FateCounts flows;  // live flows that the change no longer allows
 };
 
-// What the table in force is like.
+// The table in force, and what it took to put it there.
 struct TableReport {
-  std::uint64_t generation = 0;
-  std::size_t policies = 0;
-  std::size_t load_balancers = 0;
-  std::size_t size_bytes = 0;
+  std::shared_ptr<const rules::Table> table;  // null before the first
   std::uint64_t compile_us = 0;
   std::uint64_t swap_us = 0;
 };

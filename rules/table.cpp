@@ -56,7 +56,7 @@ std::size_t Table::image_bytes() const {
 }
 
 std::size_t Table::size_bytes() const {
-  std::size_t bytes = sizeof(*this) + lb_index_->size_bytes() +
+  std::size_t bytes = sizeof(*this) + (lb_index_ == nullptr ? 0 : lb_index_->size_bytes()) +
                       policy_of_.size() * sizeof(PolicyIndex) +
                       policies_.size() * (2 * sizeof(Line*) + sizeof(std::shared_ptr<Policy>));
   std::unordered_set<const GroupIndex*> counted;

@@ -101,6 +101,22 @@ Outcome<int> stats(Call& call) {
   }
 }
 
+// The largest policies.
+void print_policies(const Json& policies) {
+  constexpr std::size_t kShown = 10;
+  std::vector<std::vector<std::string>> rows;
+  for (const Json& policy : policies) {
+    if (rows.size() == kShown) break;
+    std::string groups;
+    for (const Json& id : policy.value("security_group_ids", Json::array()))
+      groups += (groups.empty() ? "" : ",") + id.dump();
+    rows.push_back({groups, field(policy, "load_balancers"), field(policy, "inbound_bytes"),
+                    field(policy, "outbound_bytes")});
+  }
+  if (!rows.empty())
+    print_table({"POLICY (GROUPS)", "LBS", "INBOUND BYTES", "OUTBOUND BYTES"}, rows);
+}
+
 Outcome<int> table(Call& call) {
   const auto data = request(call, "GET", "/table/");
   if (!data) return tl::unexpected(data.error());
@@ -109,13 +125,14 @@ Outcome<int> table(Call& call) {
     return kExitOk;
   }
   std::vector<std::vector<std::string>> rows;
-  for (const char* name :
-       {"generation", "load_balancers", "policies", "size_bytes", "compile_us", "swap_us"})
+  for (const char* name : {"generation", "load_balancers", "policies", "size_bytes",
+                           "replica_bytes", "compile_us", "swap_us", "instruction_set"})
     rows.push_back({name, field(*data, name)});
   for (const Json& worker : data->value("workers", Json::array()))
     rows.push_back(
         {"worker " + field(worker, "lcore"), "generation " + field(worker, "generation")});
   print_table({"TABLE", ""}, rows);
+  print_policies(data->value("policy_sizes", Json::array()));
   return kExitOk;
 }
 
