@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "rules/builtin_groups.h"
 
 namespace sluice::control {
@@ -271,7 +273,8 @@ TEST(Service, ReplacesAVpcAndLeavesTheRulesThatNameIt) {
   ASSERT_TRUE(updated) << updated.error().message;
   EXPECT_EQ(updated->next.node.vpcs.at(1)->name, "renamed");
   EXPECT_EQ(to_string(updated->next.node.vpcs.at(1)->prefixes.at(0)), "10.9.0.0/16");
-  EXPECT_EQ(updated->next.node.groups, state.node.groups);
+  const auto &groups = state.node.groups, &after = updated->next.node.groups;
+  EXPECT_TRUE(std::equal(after.begin(), after.end(), groups.begin(), groups.end()));
   EXPECT_TRUE(update_vpc(state, 1, vpc_body("prod", "10.9.0.0/16")));
   expect_refused(update_vpc(state, 1, vpc_body("test", "10.9.0.0/16")), ErrorCode::conflict,
                  "name of VPC 2");
