@@ -159,3 +159,4 @@ BENCHMARK(BM_FlowTable_Sweep)->SLUICE_FLOWS;
 BENCHMARK(BM_FlowTable_Expire)->ArgName("flows")->Arg(1 << 10)->Arg(1 << 20)->Iterations(3);
 
 }  // namespace
+BENCHMARK_MAIN();

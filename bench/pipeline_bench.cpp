@@ -10,6 +10,7 @@
 #include <cstdlib>
 
 #include "bench/tcp_trace.h"
+#include "tests/dataplane/fragment_tracker_bed.h"
 
 namespace {
 
@@ -20,11 +21,11 @@ constexpr std::size_t kPacketsLeast = 1u << 19;  // 32 MiB of frames: longer tha
 
 // A pipeline and its flow table, as a worker has them.
 struct Bed {
-  Bed(std::uint32_t flows_max, Settings settings)
+  Bed(std::uint32_t flows_max, Settings settings, bool all_outbound = false)
       : memory(FlowTable::size_bytes(flows_max)),
         flows({memory.data(), FlowTable::size_bytes(flows_max)}, flows_max, {11, 12}),
-        pipeline(flows),
-        snapshot(bench::thousand_rules(settings)) {}
+        pipeline(flows, fragments.tracker),
+        snapshot(bench::thousand_rules(settings, all_outbound)) {}
 
   // How many passed.
   std::size_t judge(Side side, std::span<const Frame> frames) {
@@ -46,6 +47,7 @@ struct Bed {
 
   bench::HugeMemory memory;
   FlowTable flows;
+  tests::FragmentTrackerBed fragments{1024};
   Pipeline pipeline;
   std::shared_ptr<const Snapshot> snapshot;
   std::array<std::uint16_t, kVlans> zones{};
@@ -57,12 +59,12 @@ benchmark::Counter per_packet(std::size_t packets) {
   return {static_cast<double>(packets), benchmark::Counter::kIsRate | benchmark::Counter::kInvert};
 }
 
-void run_established(benchmark::State& state, Settings settings) {
+void run_established(benchmark::State& state, Settings settings, bool all_outbound = false) {
   const auto connections = static_cast<std::uint32_t>(state.range(0));
   const std::size_t packets =
       std::max<std::size_t>(kPacketsLeast, std::bit_ceil(std::size_t{connections} * 2));
   bench::TcpTrace trace(connections, packets);
-  Bed bed(std::max(connections + connections / 4, 4096u), settings);
+  Bed bed(std::max(connections + connections / 4, 4096u), settings, all_outbound);
   bed.connect(trace, connections);
   std::array<Frame, kBurstMax> frames;
   for (std::size_t i = 0; i < trace.bursts(); ++i) {
@@ -102,9 +104,17 @@ BENCHMARK(BM_Pipeline_StrictTcp)
 void BM_Pipeline_RulesFirstTcp(benchmark::State& state) {
   Settings settings;
   settings.tracking = Tracking::rules_first;
-  run_established(state, settings);
+  run_established(state, settings, true);
 }
 BENCHMARK(BM_Pipeline_RulesFirstTcp)->ArgName("flows")->Arg(1000)->Arg(100'000)->Arg(1'000'000);
+
+// The same where the rules allow only one direction: every second packet is looked up as a reply.
+void BM_Pipeline_RulesFirstReplies(benchmark::State& state) {
+  Settings settings;
+  settings.tracking = Tracking::rules_first;
+  run_established(state, settings);
+}
+BENCHMARK(BM_Pipeline_RulesFirstReplies)->ArgName("flows")->Arg(1000)->Arg(1'000'000);
 
 // SYN -> classify -> insert, and the end of as many flows by their idle time, without end: the
 // sweep must keep up with the rate, or the table would fill.
@@ -146,3 +156,4 @@ void BM_Pipeline_NewTcp(benchmark::State& state) {
 BENCHMARK(BM_Pipeline_NewTcp)->ArgName("connections")->Arg(1 << 16)->Arg(1 << 20);
 
 }  // namespace
+BENCHMARK_MAIN();

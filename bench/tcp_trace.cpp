@@ -44,7 +44,8 @@ std::uint32_t folded(std::uint32_t sum) {
 
 }  // namespace
 
-std::shared_ptr<const dataplane::Snapshot> thousand_rules(dataplane::Settings settings) {
+std::shared_ptr<const dataplane::Snapshot> thousand_rules(dataplane::Settings settings,
+                                                          bool all_outbound) {
   rules::Group group;
   group.id = 1;
   group.name = "thousand";
@@ -56,7 +57,9 @@ std::shared_ptr<const dataplane::Snapshot> thousand_rules(dataplane::Settings se
                     0};
     group.rules.push_back(rule);
   }
-  group.rules.push_back(tcp_rule(kNetworks + 1, rules::Direction::outbound, 8080));
+  rules::Rule outbound = tcp_rule(kNetworks + 1, rules::Direction::outbound, 8080);
+  if (all_outbound) outbound.ports = {};
+  group.rules.push_back(outbound);
   rules::LoadBalancer lb;
   lb.id = 1;
   lb.addresses = {{Address::ipv4(kLb), rules::AddressKind::private_ip}};

@@ -16,9 +16,10 @@ namespace sluice::bench {
 
 inline constexpr std::size_t kFrameBytes = 64;  // room of one frame; 60 are used
 
-// Clients stand in a thousand networks, each allowed by a rule of its own.
+// Clients stand in a thousand networks, each allowed by a rule of its own. `all_outbound`: as the
+// default group has it, everything may go out; else replies to clients pass by their flows alone.
 [[nodiscard]] std::shared_ptr<const dataplane::Snapshot> thousand_rules(
-    dataplane::Settings settings);
+    dataplane::Settings settings, bool all_outbound = false);
 
 // Frames in bursts of kBurstMax, from outside and inside in turn.
 class TcpTrace {

@@ -201,6 +201,7 @@ std::vector<Route> make_routes() {
       {"GET", "/vpc/list", state_view(list_vpcs), {}},
       {"POST", "/vpc", {}, with_body(create_vpc), "VPC created successfully."},
       {"GET", "/vpc/{}", id_view(show_vpc), {}},
+      {"PUT", "/vpc/{}", {}, with_id_and_body(update_vpc), "VPC updated successfully."},
       {"DELETE", "/vpc/{}", {}, with_id(delete_vpc), "VPC deleted successfully."},
       {"GET", "/table", table, {}},
       {"GET", "/counters", counters, {}},

@@ -14,6 +14,7 @@ namespace sluice::control {
 namespace {
 
 namespace po = boost::program_options;
+using dataplane::dpdk::TableReplicas;
 using dataplane::dpdk::ZoneConfig;
 using rules::ErrorCode;
 using rules::fail;
@@ -54,7 +55,14 @@ struct Options {
   po::options_description file;
 };
 
-Options make_options(Config& config, std::vector<std::string>& zones, std::string& tracking) {
+// Options whose text is read only when all are known.
+struct Texts {
+  std::vector<std::string> zones;
+  std::string tracking;
+  std::string table_replicas;
+};
+
+Options make_options(Config& config, Texts& texts) {
   Options options;
   auto& dpdk = config.dataplane;
   options.general.add_options()("help,h", "print this and exit")("version",
@@ -62,7 +70,7 @@ Options make_options(Config& config, std::vector<std::string>& zones, std::strin
       "config", po::value<std::string>()->value_name("FILE"),
       "options, one a line as name = value; those on the command line win");
   options.plane.add_options()(
-      "zone", po::value(&zones)->value_name("NAME,outside=DEV,inside=DEV[,vlan=ID]"),
+      "zone", po::value(&texts.zones)->value_name("NAME,outside=DEV,inside=DEV[,vlan=ID]"),
       "a pair of ports, where DEV is a PCI address or DPDK devargs such as "
       "net_af_packet0,iface=eth1; repeatable; zones may share ports if their VLAN ids differ")(
       "workers", po::value(&dpdk.workers)->default_value(dpdk.workers)->value_name("N|CPUS"),
@@ -73,6 +81,9 @@ Options make_options(Config& config, std::vector<std::string>& zones, std::strin
       po::value(&dpdk.datagrams_max)->default_value(dpdk.datagrams_max)->value_name("N"),
       "datagrams in fragments tracked per worker, 1 to 1048576; about 712 bytes each")(
       "no-huge", po::bool_switch(), "do without huge pages (slower)")(
+      "table-replicas", po::value(&texts.table_replicas)->default_value("node")->value_name("MODE"),
+      "copies of the rule table: node (one for each NUMA node with workers, in huge pages), worker "
+      "(one each), shared (none: all read the compiler's own)")(
       "watchdog-ms",
       po::value(&dpdk.watchdog_ms)->default_value(dpdk.watchdog_ms)->value_name("MS"),
       "a worker that polls no port for so long raises an alarm, 50 to 60000")(
@@ -84,7 +95,7 @@ Options make_options(Config& config, std::vector<std::string>& zones, std::strin
       "forward, unjudged, packets of addresses that no load balancer owns")(
       "allow-ip-options", po::bool_switch(&config.settings.allow_ip_options),
       "forward IPv4 packets with options")(
-      "tracking", po::value(&tracking)->default_value("strict")->value_name("MODE"),
+      "tracking", po::value(&texts.tracking)->default_value("strict")->value_name("MODE"),
       "strict: every packet belongs to a connection or opens one; rules_first: what the rules "
       "allow "
       "in its own direction passes by them alone, which is faster and looser (no window checks of "
@@ -125,10 +136,9 @@ std::string help_of(const Options& options) {
   return text.str();
 }
 
-Result<void> check(Config& config, const std::vector<std::string>& zones,
-                   const std::string& tracking) {
+Result<void> check(Config& config, const Texts& texts) {
   std::vector<rules::Problem> problems;
-  for (const std::string& text : zones) {
+  for (const std::string& text : texts.zones) {
     auto zone = parse_zone(text);
     if (zone) {
       config.dataplane.zones.push_back(std::move(*zone));
@@ -148,12 +158,21 @@ Result<void> check(Config& config, const std::vector<std::string>& zones,
         {"watchdog-ms", fmt::format("--watchdog-ms must be from 50 to 60000 milliseconds, not {}",
                                     config.dataplane.watchdog_ms)});
   }
-  if (tracking == "rules_first") {
+  if (texts.table_replicas == "shared") {
+    config.dataplane.table_replicas = TableReplicas::shared;
+  } else if (texts.table_replicas == "worker") {
+    config.dataplane.table_replicas = TableReplicas::per_worker;
+  } else if (texts.table_replicas != "node") {
+    problems.push_back({"table-replicas",
+                        fmt::format("--table-replicas must be node, worker or shared, not \"{}\"",
+                                    texts.table_replicas)});
+  }
+  if (texts.tracking == "rules_first") {
     config.settings.tracking = dataplane::Tracking::rules_first;
-  } else if (tracking != "strict") {
+  } else if (texts.tracking != "strict") {
     problems.push_back(
         {"tracking",
-         fmt::format("--tracking must be strict or rules_first, not \"{}\"", tracking)});
+         fmt::format("--tracking must be strict or rules_first, not \"{}\"", texts.tracking)});
   }
   if (config.settings.adopt_s > kAdoptMax) {
     problems.push_back({"adopt-seconds", fmt::format("--adopt-seconds must be from 0 to {}, not {}",
@@ -213,9 +232,8 @@ Result<ZoneConfig> parse_zone(const std::string& text) {
 
 Result<Config> read_config(int argc, const char* const* argv) try {
   Config config;
-  std::vector<std::string> zones;
-  std::string tracking;
-  const Options options = make_options(config, zones, tracking);
+  Texts texts;
+  const Options options = make_options(config, texts);
   po::variables_map values;
   po::store(po::command_line_parser(argc, argv).options(options.file).positional({}).run(), values);
   if (values.contains("help")) {
@@ -238,8 +256,7 @@ Result<Config> read_config(int argc, const char* const* argv) try {
   config.dataplane.huge_pages = !values["no-huge"].as<bool>();
   config.dataplane.rss = !values["no-rss"].as<bool>();
   config.settings.verify_checksums = !values["no-verify-checksums"].as<bool>();
-  if (auto checked = check(config, zones, tracking); !checked)
-    return tl::unexpected(checked.error());
+  if (auto checked = check(config, texts); !checked) return tl::unexpected(checked.error());
   if (config.api.empty()) config.api = {"unix:/run/sluice/api.sock"};
   return config;
 } catch (const po::error& error) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "rules/printable.h"
 #include "rules/validate.h"
 
 namespace sluice::control {
@@ -112,12 +113,9 @@ void check_vpcs(FieldReader& fields, const rules::Node& node) {
     const Json& item = (*items)[i];
     const Json& id = item.is_object() && item.contains("network_id") ? item["network_id"] : item;
     const std::string text = id.is_string() ? id.get<std::string>() : id.dump();
-    const bool known = std::any_of(node.vpcs.begin(), node.vpcs.end(), [&](const auto& entry) {
-      return text == fmt::format("{}", entry.first) || text == fmt::format("vpc_{}", entry.first) ||
-             text == entry.second->name;
-    });
-    if (!known)
-      fields.problem(fmt::format("vpc_list[{}]", i), fmt::format("there is no VPC {}", text));
+    if (!rules::find_vpc(node, text))
+      fields.problem(fmt::format("vpc_list[{}]", i),
+                     fmt::format("there is no VPC {}", rules::quote(text)));
   }
 }
 
@@ -160,13 +158,14 @@ Result<LoadBalancer> lb_from_registration(const Json& json, const rules::Node& n
     fields.problem("lb_name", "missing: 1-50 of letters, digits, _ and -");
   }
   if (const auto type = fields.text("lb_type"); type && *type != "external" && *type != "internal")
-    fields.problem("lb_type", fmt::format("\"{}\" is neither external nor internal", *type));
+    fields.problem("lb_type",
+                   fmt::format("{} is neither external nor internal", rules::quote(*type)));
   if (const auto status = fields.text("status"))
     if (auto parsed = fields.take("status", rules::parse_status(*status))) lb.status = *parsed;
   lb.zone = fields.text("zone").value_or(zones.empty() ? "" : zones[0]);
   if (std::find(zones.begin(), zones.end(), lb.zone) == zones.end()) {
-    fields.problem("zone", fmt::format("\"{}\" is no zone of this node; there are {}", lb.zone,
-                                       fmt::join(zones, ", ")));
+    fields.problem("zone", fmt::format("{} is no zone of this node; there are {}",
+                                       rules::quote(lb.zone), fmt::join(zones, ", ")));
   }
   (void)fields.number("lb_port", 65535);
   read_addresses(json, fields, lb);

@@ -49,6 +49,9 @@ struct Outcome {
 
 // VPCs.
 [[nodiscard]] rules::Result<Outcome> create_vpc(const State& state, const rules::Json& body);
+// Rules that name it follow: its prefixes are looked up when the next table is compiled.
+[[nodiscard]] rules::Result<Outcome> update_vpc(const State& state, rules::VpcId id,
+                                                const rules::Json& body);
 [[nodiscard]] rules::Result<Outcome> delete_vpc(const State& state, rules::VpcId id);
 
 // Reads that may be refused.

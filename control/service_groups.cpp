@@ -31,6 +31,35 @@ std::optional<Problem> name_taken(const State& state, const std::string& name, G
   return std::nullopt;
 }
 
+struct GroupRequest {
+  Group group;
+  bool is_default = false;
+  dataplane::FlowsOnChange flows;
+};
+
+// The body of a create (id 0) or update; what is wrong in it and a name that is taken, at once.
+Result<GroupRequest> read_group(const State& state, const Json& body, GroupId id) {
+  auto group = rules::group_from_json(body, state.node);
+  std::vector<Problem> problems;
+  if (!group) problems = group.error().problems;
+  rules::FieldReader fields(body, "", problems);
+  const bool is_default = id == 0 && fields.boolean("default").value_or(false);
+  dataplane::FlowsOnChange flows;
+  if (id != 0 && body.is_object()) flows = read_flows(body, problems);
+  const bool is_invalid = !problems.empty();
+  // A text only: a name of another type is among the problems already.
+  const Json given = body.is_object() ? body.value("name", Json()) : Json();
+  if (given.is_string())
+    if (const auto name = rules::parse_name(given.get<std::string>()))
+      if (auto taken = name_taken(state, *name, id)) problems.push_back(std::move(*taken));
+  if (!problems.empty()) {
+    return fail(
+        rules::refusal(std::move(problems), is_invalid ? ErrorCode::invalid : ErrorCode::conflict));
+  }
+  group->id = id;
+  return GroupRequest{std::move(*group), is_default, flows};
+}
+
 void put(State& state, Group group) {
   const GroupId id = group.id;
   state.node.groups[id] = std::make_shared<const Group>(std::move(group));
@@ -56,36 +85,29 @@ Result<Group> find_group(const State& state, GroupId id) {
 }
 
 Result<Outcome> create_group(const State& state, const Json& body) {
-  auto group = rules::group_from_json(body, state.node);
-  if (!group) return tl::unexpected(group.error());
-  if (auto taken = name_taken(state, group->name, 0)) return conflict({*taken});
-  std::vector<Problem> problems;
-  const bool is_default = rules::FieldReader(body, "", problems).boolean("default").value_or(false);
-  if (!problems.empty()) return fail(rules::refusal(std::move(problems)));
+  auto request = read_group(state, body, 0);
+  if (!request) return tl::unexpected(request.error());
+  Group& group = request->group;
   Outcome outcome{state, {}};
-  group->id = outcome.next.next_group++;
-  rules::keep_identities(nullptr, *group, outcome.next.next_rule);
-  outcome.answer = {{"id", group->id}, {"label_id", nullptr}, {"resource_type", nullptr}};
-  if (is_default) outcome.next.node.account_default_group = group->id;
-  put(outcome.next, std::move(*group));
+  group.id = outcome.next.next_group++;
+  rules::keep_identities(nullptr, group, outcome.next.next_rule);
+  outcome.answer = {{"id", group.id}, {"label_id", nullptr}, {"resource_type", nullptr}};
+  if (request->is_default) outcome.next.node.account_default_group = group.id;
+  put(outcome.next, std::move(group));
   return outcome;
 }
 
 Result<Outcome> update_group(const State& state, GroupId id, const Json& body) {
   const auto previous = find_group(state, id);
   if (!previous) return tl::unexpected(previous.error());
-  auto group = rules::group_from_json(body, state.node);
-  if (!group) return tl::unexpected(group.error());
-  std::vector<Problem> problems;
-  const auto flows = read_flows(body, problems);
-  if (!problems.empty()) return fail(rules::refusal(std::move(problems)));
-  if (auto taken = name_taken(state, group->name, id)) return conflict({*taken});
-  Outcome outcome{state, {}, flows};
-  group->id = id;
-  group->is_all_traffic_rule = previous->is_all_traffic_rule;
-  rules::keep_identities(&*previous, *group, outcome.next.next_rule);
-  outcome.answer = {{"id", id}, {"name", group->name}};
-  put(outcome.next, std::move(*group));
+  auto request = read_group(state, body, id);
+  if (!request) return tl::unexpected(request.error());
+  Group& group = request->group;
+  group.is_all_traffic_rule = previous->is_all_traffic_rule;
+  Outcome outcome{state, {}, request->flows};
+  rules::keep_identities(&*previous, group, outcome.next.next_rule);
+  outcome.answer = {{"id", id}, {"name", group.name}};
+  put(outcome.next, std::move(group));
   return outcome;
 }
 
@@ -118,19 +140,46 @@ Result<Outcome> mark_default(const State& state, GroupId id) {
   return outcome;
 }
 
-Result<Outcome> create_vpc(const State& state, const Json& body) {
+namespace {
+
+// The body of a create (id 0) or update.
+Result<rules::Vpc> read_vpc(const State& state, const Json& body, rules::VpcId id) {
   auto vpc = rules::vpc_from_json(body);
-  if (!vpc) return tl::unexpected(vpc.error());
-  for (const auto& [id, other] : state.node.vpcs)
-    if (other->name == vpc->name) {
-      return conflict({{"vpc_name", fmt::format("\"{}\" is the name of VPC {}", vpc->name, id)}});
-    }
-  Outcome outcome{state, {}};
-  vpc->id = outcome.next.next_vpc++;
-  outcome.answer = rules::vpc_to_json(*vpc);
-  const rules::VpcId id = vpc->id;
-  outcome.next.node.vpcs[id] = std::make_shared<const rules::Vpc>(std::move(*vpc));
+  if (!vpc) return vpc;
+  vpc->id = id;
+  // Ids yet to come count: what the name means must not change by itself.
+  if (auto problem = rules::vpc_name_reads_as_id(*vpc, UINT32_MAX))
+    return fail(rules::refusal({std::move(*problem)}));
+  for (const auto& [other_id, other] : state.node.vpcs)
+    if (other_id != id && other->name == vpc->name)
+      return conflict(
+          {{"vpc_name", fmt::format("\"{}\" is the name of VPC {}", vpc->name, other_id)}});
+  return vpc;
+}
+
+Outcome with_vpc(State next, rules::Vpc vpc) {
+  Outcome outcome{std::move(next), rules::vpc_to_json(vpc)};
+  const rules::VpcId id = vpc.id;
+  outcome.next.node.vpcs[id] = std::make_shared<const rules::Vpc>(std::move(vpc));
   return outcome;
+}
+
+}  // namespace
+
+Result<Outcome> create_vpc(const State& state, const Json& body) {
+  auto vpc = read_vpc(state, body, 0);
+  if (!vpc) return tl::unexpected(vpc.error());
+  State next = state;
+  vpc->id = next.next_vpc++;
+  return with_vpc(std::move(next), std::move(*vpc));
+}
+
+Result<Outcome> update_vpc(const State& state, rules::VpcId id, const Json& body) {
+  if (!state.node.vpcs.contains(id))
+    return fail(ErrorCode::not_found, fmt::format("There is no VPC {}.", id));
+  auto vpc = read_vpc(state, body, id);
+  if (!vpc) return tl::unexpected(vpc.error());
+  return with_vpc(state, std::move(*vpc));
 }
 
 Result<Outcome> delete_vpc(const State& state, rules::VpcId id) {

@@ -69,14 +69,4 @@ void FlowBuckets::erase(const Place& place) noexcept {
   bucket.tags[place.index] = 0;
 }
 
-unsigned FlowBuckets::due(const Bucket& bucket, std::uint16_t now_s) noexcept {
-  unsigned bits = 0;
-  // Times are less than 2^15 s away, so the sign of the difference tells before from after.
-  for (std::size_t i = 0; i < kPlaces; ++i) {
-    const auto left = static_cast<std::int16_t>(bucket.due_s[i] - now_s);
-    bits |= unsigned{left <= 0} << i;
-  }
-  return bits & ~matches(bucket, 0);
-}
-
 }  // namespace sluice::dataplane

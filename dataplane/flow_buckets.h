@@ -75,7 +75,24 @@ class FlowBuckets {
   [[nodiscard]] std::size_t count() const noexcept { return mask_ + 1; }
   [[nodiscard]] Bucket& at(std::size_t index) const noexcept { return buckets_[index & mask_]; }
   // Bit i: place i is taken and its time may be over.
-  [[nodiscard]] static unsigned due(const Bucket& bucket, std::uint16_t now_s) noexcept;
+  [[nodiscard]] static unsigned due(const Bucket& bucket, std::uint16_t now_s) noexcept {
+    // Times are less than 2^15 s away, so the sign of the difference tells before from after.
+#if defined(__SSE2__)
+    const __m128i zero = _mm_setzero_si128();
+    const __m128i tags = _mm_load_si128(reinterpret_cast<const __m128i*>(bucket.tags.data()));
+    const __m128i times = _mm_load_si128(reinterpret_cast<const __m128i*>(bucket.due_s.data()));
+    const __m128i left = _mm_sub_epi16(times, _mm_set1_epi16(static_cast<short>(now_s)));
+    const __m128i not_due = _mm_or_si128(_mm_cmpgt_epi16(left, zero), _mm_cmpeq_epi16(tags, zero));
+    return ~static_cast<unsigned>(_mm_movemask_epi8(_mm_packs_epi16(not_due, zero))) & 0xffu;
+#else
+    unsigned bits = 0;
+    for (std::size_t i = 0; i < kPlaces; ++i) {
+      const auto left = static_cast<std::int16_t>(bucket.due_s[i] - now_s);
+      bits |= unsigned{left <= 0 && bucket.tags[i] != 0} << i;
+    }
+    return bits;
+#endif
+  }
 
  private:
   static constexpr std::uint32_t kCellMask = (1u << 26) - 1;

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "rules/model.h"
+#include "rules/service_axis.h"
 
 namespace sluice::dataplane {
 
@@ -14,7 +15,11 @@ rules::PacketKey opener_key(const FlowKey& key, rules::Direction opener,
   std::uint16_t service = inbound ? key.local_port : key.remote_port;
   if (key.protocol == rules::kProtocolIcmp) service = 8 << 8;
   if (key.protocol == rules::kProtocolIcmpv6) service = 128 << 8;
-  return {{key.remote_high, key.remote_low, key.family}, policy, service, key.protocol, opener};
+  return {{key.remote_high, key.remote_low, key.family},
+          policy,
+          rules::service_point(key.protocol, service).number,
+          key.protocol,
+          opener};
 }
 
 void FlowReview::set_snapshot(const Snapshot& snapshot) noexcept {

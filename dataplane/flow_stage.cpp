@@ -9,9 +9,10 @@
 namespace sluice::dataplane {
 namespace {
 
-// Buckets swept for expired flows with each burst: a table of a million flows is walked in 32,768
-// bursts. Each may free what a burst of new flows takes.
-constexpr std::size_t kExpireBuckets = 8;
+// Buckets swept for expired flows with each burst, and beside them one for every four new flows,
+// which is what a bucket of a full table holds: the sweep keeps up with any rate.
+constexpr std::size_t kExpireBuckets = 4;
+constexpr std::size_t kFlowsABucket = 4;
 // Cells reviewed with each burst after a change, and with each idle round.
 constexpr std::size_t kReviewCells = 64;
 constexpr std::size_t kReviewCellsIdle = 2048;
@@ -52,18 +53,6 @@ rules::PacketKey reversed_key(const Packet& packet, rules::PolicyIndex policy) n
 
 }  // namespace
 
-rules::PacketKey rules_key(const Packet& packet, rules::PolicyIndex policy) noexcept {
-  return {packet.remote, policy, packet.service, packet.protocol, packet.direction};
-}
-
-bool may_open(const Packet& packet) noexcept {
-  return is_tcp(packet) ? is_tcp_open(packet.tcp.flags) : !packet.is_echo_reply;
-}
-
-bool passes_by_rules_alone(const Packet& packet) noexcept {
-  return is_tcp(packet) && (packet.tcp.flags & kEdgeFlags) == 0;
-}
-
 void FlowStage::begin(const Snapshot& snapshot, TimeNs now) noexcept {
   snapshot_ = &snapshot;
   flows_.set_clock(now, snapshot.settings.timeouts);
@@ -72,11 +61,14 @@ void FlowStage::begin(const Snapshot& snapshot, TimeNs now) noexcept {
     adopt_until_s_ = flows_.now_s() + snapshot.settings.adopt_s;
   }
   is_adopting_ = flows_.now_s() < adopt_until_s_;
+  is_strict_ = snapshot.settings.tracking == Tracking::strict;
   review_.set_snapshot(snapshot);
 }
 
 void FlowStage::finish(bool is_idle) noexcept {
-  flows_.expire(kExpireBuckets);
+  const std::uint64_t news = opened_ + adopted_ - swept_for_;
+  swept_for_ += news;
+  flows_.expire(kExpireBuckets + (news + kFlowsABucket - 1) / kFlowsABucket);
   if (!review_.is_complete()) review_.sweep(is_idle ? kReviewCellsIdle : kReviewCells);
 }
 
@@ -91,8 +83,22 @@ bool FlowStage::has_bad_checksum(const Packet& packet) const noexcept {
   return snapshot_->settings.verify_checksums && !is_checksum_right(packet);
 }
 
+// Most packets: data of an established connection about which nothing is in question.
+bool FlowStage::take_data(Flow& flow, const Packet& packet, Verdict& verdict) noexcept {
+  if (!is_tcp(packet) || !(flow.flags & kFlowReplied) || !review_.is_settled(flow) || !is_strict_)
+    return false;
+  const bool from_opener = packet.direction == opener_of(flow);
+  if (!tcp_take_data(static_cast<TcpState>(flow.state), flow.sides[from_opener ? 0 : 1],
+                     flow.sides[from_opener ? 1 : 0], packet.tcp))
+    return false;
+  flows_.touch(&flow);
+  pass(verdict, FlowKind::established, flow.rule);
+  return true;
+}
+
 void FlowStage::judge(Work& work, Verdict& verdict) noexcept {
-  Flow* flow = flows_.find(work.packet.key, work.hash);
+  Flow* flow = flows_.find(work.packet.key, work.hash, work.cell);
+  if (flow != nullptr && take_data(*flow, work.packet, verdict)) return;
   if (flow != nullptr && !(flow->flags & kFlowEnded) && !review_.may_go_on(*flow, work.lb.policy)) {
     end_by_change(flow, work);
     return drop(verdict, DropReason::revoked);
@@ -147,7 +153,7 @@ bool FlowStage::advance_echo(Flow& flow, const Work& work, Verdict& verdict) noe
 }
 
 TcpView FlowStage::view_of(const Work& work, bool from_opener) const noexcept {
-  if (!is_rules_first()) return TcpView::whole;
+  if (is_strict_) return TcpView::whole;
   // Only a RST asks what its window is worth.
   if (!(work.packet.tcp.flags & kTcpRst)) return TcpView::other_side;
   const bool other_is_unseen =
@@ -158,10 +164,11 @@ TcpView FlowStage::view_of(const Work& work, bool from_opener) const noexcept {
 
 bool FlowStage::advance_tcp(Flow& flow, const Work& work, Verdict& verdict) noexcept {
   const Packet& packet = work.packet;
+  const bool from_opener = packet.direction == opener_of(flow);
   if (flow.flags & kFlowEnded) {
     if (is_tcp_open(packet.tcp.flags)) return false;
     flows_.touch(&flow);
-    if (is_rules_first() && allows(work)) {
+    if (!is_strict_ && allows(work)) {
       pass(verdict, FlowKind::none, {});
     } else {
       drop(verdict, DropReason::no_flow);
@@ -172,7 +179,6 @@ bool FlowStage::advance_tcp(Flow& flow, const Work& work, Verdict& verdict) noex
     drop(verdict, DropReason::bad_checksum);
     return true;
   }
-  const bool from_opener = packet.direction == opener_of(flow);
   const TcpView view = view_of(work, from_opener);
   const auto state = static_cast<TcpState>(flow.state);
   TcpState next = state;
@@ -207,8 +213,7 @@ void FlowStage::pass_on(Flow& flow, const Work& work, Verdict& verdict) noexcept
 void FlowStage::open(const Work& work, Flow* previous, Verdict& verdict) noexcept {
   const Packet& packet = work.packet;
   if (!may_open(packet)) {
-    if (is_rules_first() && is_tcp(packet) && allows(work))
-      return pass(verdict, FlowKind::none, {});
+    if (!is_strict_ && is_tcp(packet) && allows(work)) return pass(verdict, FlowKind::none, {});
     if (is_adopting_ && adopt(work, verdict)) return;
     return drop(verdict, DropReason::no_flow);
   }
@@ -278,7 +283,7 @@ bool FlowStage::is_replied(const Work& work) noexcept {
 
 bool FlowStage::judge_embedded(Work& work, Verdict& verdict) noexcept {
   if (!work.packet.has_embedded_key) return false;
-  Flow* flow = flows_.find(work.packet.key, work.hash);
+  Flow* flow = flows_.find(work.packet.key, work.hash, work.cell);
   if (flow == nullptr || (flow->flags & kFlowEnded)) return false;
   if (!review_.may_go_on(*flow, work.lb.policy)) {
     end_by_change(flow, work);

@@ -19,20 +19,29 @@ struct Work {
   Packet packet;
   rules::LbMatch lb;
   const Frame* frame = nullptr;
-  std::uint64_t hash = 0;   // of packet.key, where it has one
-  bool needs_flow = false;  // the flow stage has its say
-  bool is_new = true;       // no flow was there when the burst began
+  std::uint64_t hash = 0;               // of packet.key, where it has one
+  bool needs_flow = false;              // the flow stage has its say
+  FlowIndex cell = FlowTable::kNoCell;  // of its flow, if one was there when the burst began
   // The rules' answer in the packet's own direction, where the burst asked for it.
   enum class Rules : std::uint8_t { unasked, refused, allowed } rules = Rules::unasked;
 };
 
-[[nodiscard]] rules::PacketKey rules_key(const Packet& packet, rules::PolicyIndex policy) noexcept;
+[[nodiscard]] inline rules::PacketKey rules_key(const Packet& packet,
+                                                rules::PolicyIndex policy) noexcept {
+  return {packet.remote, policy, packet.service, packet.protocol, packet.direction};
+}
 
 // What may begin a conversation; everything else needs one that is there.
-[[nodiscard]] bool may_open(const Packet& packet) noexcept;
+[[nodiscard]] inline bool may_open(const Packet& packet) noexcept {
+  return packet.protocol == rules::kProtocolTcp ? is_tcp_open(packet.tcp.flags)
+                                                : !packet.is_echo_reply;
+}
 
 // Under tracking = rules_first: does the rules' yes suffice, with no look at a flow?
-[[nodiscard]] bool passes_by_rules_alone(const Packet& packet) noexcept;
+[[nodiscard]] inline bool passes_by_rules_alone(const Packet& packet) noexcept {
+  return packet.protocol == rules::kProtocolTcp && packet.kind == PacketKind::transport &&
+         (packet.tcp.flags & (kTcpSyn | kTcpFin | kTcpRst)) == 0;
+}
 
 class FlowStage {
  public:
@@ -64,11 +73,9 @@ class FlowStage {
   [[nodiscard]] std::uint64_t pressed() const noexcept { return pressed_; }
 
  private:
-  [[nodiscard]] bool is_rules_first() const noexcept {
-    return snapshot_->settings.tracking == Tracking::rules_first;
-  }
   [[nodiscard]] bool allows(const Work& work) const noexcept;
   [[nodiscard]] bool has_bad_checksum(const Packet& packet) const noexcept;
+  [[nodiscard]] bool take_data(Flow& flow, const Packet& packet, Verdict& verdict) noexcept;
   void end_by_change(Flow* flow, const Work& work) noexcept;
   // Each of these: false: the packet is no part of the flow as it stands, but may open a new one.
   [[nodiscard]] bool advance(Flow& flow, const Work& work, Verdict& verdict) noexcept;
@@ -87,9 +94,11 @@ class FlowStage {
   bool started_ = false;
   std::uint32_t adopt_until_s_ = 0;
   bool is_adopting_ = false;
+  bool is_strict_ = true;
   std::uint64_t opened_ = 0;
   std::uint64_t adopted_ = 0;
   std::uint64_t pressed_ = 0;
+  std::uint64_t swept_for_ = 0;  // flows opened or adopted when the sweep last came by
 };
 
 }  // namespace sluice::dataplane

@@ -17,11 +17,6 @@ bool is_ipv6(const FlowKey& key) {
 std::uint32_t cells_for(const FlowKey& key) {
   return is_ipv6(key) ? 2 : 1;
 }
-// What tells IPv6 flows apart before their second cell is read.
-std::uint32_t check_of(std::uint64_t hash) {
-  return static_cast<std::uint32_t>(hash >> 16);
-}
-
 }  // namespace
 
 std::size_t FlowTable::size_bytes(std::uint32_t flows_max) noexcept {
@@ -63,21 +58,7 @@ std::uint16_t FlowTable::due_s(const Flow& flow) const noexcept {
   return static_cast<std::uint16_t>(now_s_ + std::min(left, kDueMax));
 }
 
-bool FlowTable::prefetch_flow(std::uint64_t hash) const noexcept {
-  bool found = false;
-  (void)buckets_.find(hash, [&](FlowIndex cell) {
-    __builtin_prefetch(cells_ + cell, 1);
-    found = true;
-    return false;  // all of equal tag
-  });
-  return found;
-}
-
-bool FlowTable::is_at(FlowIndex cell, const FlowKey& key, std::uint64_t hash) const noexcept {
-  const Flow& flow = cells_[cell];
-  if (flow.identity != key.identity()) return false;
-  if (!is_ipv6(key)) return flow.addresses == key.ipv4_addresses();
-  if (flow.addresses >> 32 != check_of(hash)) return false;
+bool FlowTable::has_addresses(const Flow& flow, const FlowKey& key) const noexcept {
   const FlowAddresses& addresses = addresses_of(flow);
   return addresses.local_high == key.local_high && addresses.local_low == key.local_low &&
          addresses.remote_high == key.remote_high && addresses.remote_low == key.remote_low;
@@ -213,6 +194,7 @@ void FlowTable::expire(std::size_t buckets) noexcept {
   const auto now = static_cast<std::uint16_t>(now_s_);
   for (std::size_t n = 0; n < buckets; ++n) {
     FlowBuckets::Bucket& bucket = buckets_.at(expire_at_++);
+    __builtin_prefetch(&buckets_.at(expire_at_ + buckets));  // of the next call
     for (unsigned bits = FlowBuckets::due(bucket, now); bits != 0; bits &= bits - 1) {
       const FlowBuckets::Place place{&bucket, static_cast<std::size_t>(std::countr_zero(bits))};
       const Flow& flow = cells_[place.cell()];

@@ -43,13 +43,30 @@ class FlowTable {
   [[nodiscard]] std::uint64_t hash(const FlowKey& key) const noexcept {
     return hash_of(key, secret_);
   }
-  // Two steps, a stage each: the bucket's line, then that of the flow it may name. False: there is
-  // no such flow now.
+  // Two steps, a stage each: the bucket's line, then that of the flow it may name, whose cell is
+  // the answer; kNoCell: there is no such flow now.
+  static constexpr FlowIndex kNoCell = 0xffffffff;
   void prefetch_bucket(std::uint64_t hash) const noexcept { buckets_.prefetch(hash); }
-  bool prefetch_flow(std::uint64_t hash) const noexcept;
+  [[nodiscard]] FlowIndex prefetch_flow(std::uint64_t hash) const noexcept {
+    FlowIndex found = kNoCell;
+    (void)buckets_.find(hash, [&](FlowIndex cell) {
+      __builtin_prefetch(cells_ + cell, 1);
+      found = cell;
+      return false;  // all of equal tag
+    });
+    return found;
+  }
 
   // Null: not there, or its time is over.
   [[nodiscard]] Flow* find(const FlowKey& key, std::uint64_t hash) noexcept;
+  // The same, where prefetch_flow named a cell: mostly that is it.
+  [[nodiscard]] Flow* find(const FlowKey& key, std::uint64_t hash, FlowIndex cell) noexcept {
+    if (cell != kNoCell && is_at(cell, key, hash)) {
+      Flow* flow = cells_ + cell;
+      if ((flow->flags & kFlowLive) && !is_over(*flow)) return flow;
+    }
+    return find(key, hash);
+  }
   // A new live flow with `key`, which must not be there. Null: full (flow_table_full).
   [[nodiscard]] Flow* insert(const FlowKey& key, std::uint64_t hash, FlowState state) noexcept;
   void erase(Flow* flow) noexcept;
@@ -87,7 +104,17 @@ class FlowTable {
   [[nodiscard]] std::uint64_t replaced_by_share() const noexcept { return replaced_by_share_; }
 
  private:
-  [[nodiscard]] bool is_at(FlowIndex cell, const FlowKey& key, std::uint64_t hash) const noexcept;
+  [[nodiscard]] bool is_at(FlowIndex cell, const FlowKey& key, std::uint64_t hash) const noexcept {
+    const Flow& flow = cells_[cell];
+    if (flow.identity != key.identity()) return false;
+    if (key.family == rules::Family::ipv4) return flow.addresses == key.ipv4_addresses();
+    // 32 bits of the hash tell most IPv6 flows apart before the second cell is read.
+    return flow.addresses >> 32 == check_of(hash) && has_addresses(flow, key);
+  }
+  [[nodiscard]] bool has_addresses(const Flow& flow, const FlowKey& key) const noexcept;
+  [[nodiscard]] static std::uint32_t check_of(std::uint64_t hash) noexcept {
+    return static_cast<std::uint32_t>(hash >> 16);
+  }
   [[nodiscard]] std::uint32_t timeout_s(FlowState state) const noexcept {
     return timeouts_s_[static_cast<std::size_t>(state)];
   }

@@ -321,6 +321,7 @@ Packet& parse_transport(Packet& packet, const IpHeader& ip) noexcept {
       return parse_icmp(packet, ip, ip.source.family);
     default:
       packet.kind = PacketKind::transport;
+      packet.service = ip.protocol;
       set_key(packet, 0, 0);
       return packet;
   }

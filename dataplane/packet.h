@@ -70,8 +70,8 @@ struct Packet {
   std::uint32_t transport_size = 0;
 };
 
-// Of the transport, where it has one and is whole (SEMANTICS §4 "Parse": a bad one never creates or
-// advances a flow).
+// Of the transport, where it has one and is whole (SEMANTICS §4 "Parse": a bad one never creates
+// or advances a flow).
 [[nodiscard]] bool is_checksum_right(const Packet& packet) noexcept;
 
 // Parses and checks (SEMANTICS §4 "Parse"). Stateless; depends on nothing but its arguments.

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/pipeline.h"
 
+#include <algorithm>
 #include <array>
 
 namespace sluice::dataplane {
 namespace {
 
-// Headers of so many frames ahead are on their way to the cache while one is parsed.
-constexpr std::size_t kParseAhead = 8;
+// So many frames ahead of the parser headers are fetched; so many packets behind it the bucket has
+// come that was fetched there.
+constexpr std::size_t kFramesAhead = 16;
+constexpr std::size_t kBucketsAhead = 8;
 
 void drop(Verdict& verdict, DropReason reason) noexcept {
   verdict.reason = reason;
@@ -26,8 +29,9 @@ bool has_lb(const Work& work) noexcept {
 
 }  // namespace
 
-// The stages run over the whole burst one after the other, each fetching ahead what the next will
-// read, so that misses of different packets overlap.
+// The stages run over the burst one after the other or, where they do not depend on each other's
+// answers, a few packets apart: each fetches ahead what the next will read, so that misses of
+// different packets overlap with work on others.
 void Pipeline::judge(const Snapshot* snapshot, const Ingress& ingress,
                      std::span<const Frame> frames, TimeNs now,
                      std::span<Verdict> verdicts) noexcept {
@@ -36,24 +40,27 @@ void Pipeline::judge(const Snapshot* snapshot, const Ingress& ingress,
     for (Verdict& verdict : verdicts) verdict = {.reason = DropReason::no_table, .rule = {}};
     return;
   }
+  for (std::size_t i = 0; i < frames.size() && i < kFramesAhead; ++i)
+    __builtin_prefetch(frames[i].bytes);
   snapshot_ = snapshot;
   fragments_.pass_time(now);
   stage_.begin(*snapshot, now);
   const std::span works(works_.data(), frames.size());
-  for (std::size_t i = 0; i < frames.size() && i < kParseAhead; ++i)
-    __builtin_prefetch(frames[i].bytes);
+  const bool strict = snapshot->settings.tracking == Tracking::strict;
   for (std::size_t i = 0; i < frames.size(); ++i) {
-    if (i + kParseAhead < frames.size()) __builtin_prefetch(frames[i + kParseAhead].bytes);
+    if (i + kFramesAhead < frames.size()) __builtin_prefetch(frames[i + kFramesAhead].bytes);
     parse_into(works[i].packet, frames[i], ingress, snapshot->settings);
     works[i].frame = &frames[i];
+    find_load_balancer(works[i], i == 0 ? nullptr : &works[i - 1], strict);
+    if (strict && i >= kBucketsAhead) find_flow(works[i - kBucketsAhead]);
   }
-  find_load_balancers(works);
-  if (snapshot->settings.tracking == Tracking::strict) {
-    find_flows(works);
+  if (strict) {
+    for (Work& work : works.last(std::min(works.size(), kBucketsAhead))) find_flow(work);
     ask_rules(works, true);
   } else {
     ask_rules(works, false);
-    find_flows(works);
+    excuse_from_flows(works);
+    for (Work& work : works) find_flow(work);
   }
   // Packets of one burst may belong to one flow, so the rest goes in order, one by one.
   for (std::size_t i = 0; i < frames.size(); ++i) {
@@ -69,36 +76,38 @@ void Pipeline::judge(const Snapshot* snapshot, const Ingress& ingress,
   stage_.finish(frames.empty());
 }
 
-void Pipeline::find_load_balancers(std::span<Work> works) noexcept {
-  const bool strict = snapshot_->settings.tracking == Tracking::strict;
+// `before`: the packet before it in the burst, which is often for the same LB.
+void Pipeline::find_load_balancer(Work& work, const Work* before, bool strict) noexcept {
+  const Packet& packet = work.packet;
+  work.lb = {};
+  work.needs_flow = false;
+  work.cell = FlowTable::kNoCell;
+  work.rules = Work::Rules::unasked;
+  if (packet.kind == PacketKind::dropped || packet.kind == PacketKind::neighbour) return;
+  const bool same = before != nullptr && has_lb(*before) && before->packet.local == packet.local &&
+                    before->packet.zone == packet.zone;
+  work.lb = same ? before->lb : snapshot_->table->find_lb(packet.zone, packet.local);
+  if (!has_lb(work) || !has_flow_key(packet)) return;
+  work.needs_flow = true;
+  if (!strict && passes_by_rules_alone(packet)) return;  // most of these will not be looked for
+  work.hash = flows_.hash(packet.key);
+  flows_.prefetch_bucket(work.hash);
+}
+
+// rules_first: what the rules allow needs no flow; the others are fetched only now.
+void Pipeline::excuse_from_flows(std::span<Work> works) noexcept {
   for (Work& work : works) {
-    const Packet& packet = work.packet;
-    work.lb = {};
-    work.needs_flow = false;
-    work.is_new = true;
-    work.rules = Work::Rules::unasked;
-    if (packet.kind == PacketKind::dropped || packet.kind == PacketKind::neighbour) continue;
-    work.lb = snapshot_->table->find_lb(packet.zone, packet.local);
-    if (!has_lb(work) || !has_flow_key(packet)) continue;
-    work.needs_flow = true;
-    if (!strict && passes_by_rules_alone(packet)) continue;  // most of these will not be looked for
-    work.hash = flows_.hash(packet.key);
+    if (!work.needs_flow || !passes_by_rules_alone(work.packet)) continue;
+    work.needs_flow = work.rules != Work::Rules::allowed;
+    if (!work.needs_flow) continue;
+    work.hash = flows_.hash(work.packet.key);
     flows_.prefetch_bucket(work.hash);
   }
 }
 
 // Whether the bucket names a flow; its line is fetched.
-void Pipeline::find_flows(std::span<Work> works) noexcept {
-  const bool strict = snapshot_->settings.tracking == Tracking::strict;
-  for (Work& work : works) {
-    if (!work.needs_flow) continue;
-    if (!strict && passes_by_rules_alone(work.packet)) {
-      work.needs_flow = work.rules != Work::Rules::allowed;
-      if (!work.needs_flow) continue;
-      work.hash = flows_.hash(work.packet.key);
-    }
-    work.is_new = !flows_.prefetch_flow(work.hash);
-  }
+void Pipeline::find_flow(Work& work) const noexcept {
+  if (work.needs_flow) work.cell = flows_.prefetch_flow(work.hash);
 }
 
 // One batch for all packets of the burst that the rules will be asked about: those that may open a
@@ -109,8 +118,16 @@ void Pipeline::ask_rules(std::span<Work> works, bool only_new) noexcept {
   std::size_t count = 0;
   for (Work& work : works) {
     if (!work.needs_flow || work.packet.kind != PacketKind::transport) continue;
-    if (only_new && !(work.is_new && may_open(work.packet))) continue;
-    keys[count] = rules_key(work.packet, work.lb.policy);
+    if (only_new && (work.cell != FlowTable::kNoCell || !may_open(work.packet))) continue;
+    // Field by field, in place: a key copied whole just after it was written would stall.
+    rules::PacketKey& key = keys[count];
+    key.remote.high = work.packet.key.remote_high;
+    key.remote.low = work.packet.key.remote_low;
+    key.remote.family = work.packet.key.family;
+    key.policy = work.lb.policy;
+    key.service = work.packet.service;
+    key.protocol = work.packet.protocol;
+    key.direction = work.packet.direction;
     asking[count++] = &work;
   }
   if (count == 0) return;

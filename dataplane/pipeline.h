@@ -56,8 +56,9 @@ class Pipeline {
   void report(Counts& counts) const noexcept;
 
  private:
-  void find_load_balancers(std::span<Work> works) noexcept;
-  void find_flows(std::span<Work> works) noexcept;
+  void find_load_balancer(Work& work, const Work* before, bool strict) noexcept;
+  void excuse_from_flows(std::span<Work> works) noexcept;
+  void find_flow(Work& work) const noexcept;
   void ask_rules(std::span<Work> works, bool only_new) noexcept;
   void judge_one(Work& work, Verdict& verdict) noexcept;
   void judge_by_kind(Work& work, Verdict& verdict) noexcept;

@@ -111,6 +111,28 @@ enum class TcpView : std::uint8_t {
 // `from_opener`: the packet travels in the direction of the flow's first packet.
 [[nodiscard]] TcpStep tcp_step(const TcpConnection& connection, bool from_opener,
                                const TcpSegment& segment, TcpView view) noexcept;
+// The common case of tcp_advance, inline: data or an acknowledgement, of a connection whose
+// handshake is done and that is seen whole. False: another case, or outside the window; nothing was
+// changed.
+[[nodiscard]] inline bool tcp_take_data(TcpState state, TcpSide& sender, TcpSide& receiver,
+                                        const TcpSegment& segment) noexcept {
+  constexpr std::uint8_t kEdges = kTcpSyn | kTcpFin | kTcpRst | kTcpAck;
+  if (state < TcpState::established || (segment.flags & kEdges) != kTcpAck) return false;
+  const std::uint32_t window = std::uint32_t{receiver.window} << receiver.scale;
+  const std::uint32_t end = segment.seq + segment.length;
+  // As signed distances: within the window ahead, not a window behind, and no number acknowledged
+  // that was not sent, or that is long past.
+  const auto ahead = static_cast<std::int32_t>(sender.acked + window - end);
+  const auto behind = static_cast<std::int32_t>(end - (sender.acked - window));
+  const auto unsent = static_cast<std::int32_t>(receiver.end - segment.ack);
+  const auto fresh = static_cast<std::int32_t>(segment.ack - receiver.acked);
+  if ((ahead | behind | unsent | fresh) < 0) return false;
+  sender.end = static_cast<std::int32_t>(end - sender.end) > 0 ? end : sender.end;
+  sender.window = segment.window > sender.window ? segment.window : sender.window;
+  receiver.acked = segment.ack;
+  return true;
+}
+
 // The same in place: changed where the action is `pass`, and only there.
 [[nodiscard]] TcpAction tcp_advance(TcpState& state, std::array<TcpSide, 2>& sides,
                                     bool from_opener, const TcpSegment& segment,

@@ -9,6 +9,8 @@
 
 #include <fmt/format.h>
 
+#include "rules/printable.h"
+
 namespace sluice::rules {
 namespace {
 
@@ -35,14 +37,14 @@ Result<Address> parse_ipv4(std::string_view text) {
     const std::string_view octet = rest.substr(0, dot);
     if (octet.size() > 1 && octet[0] == '0' && is_digit(octet[1])) {
       return fail(ErrorCode::invalid,
-                  fmt::format("\"{}\": an octet with a leading zero could mean octal; "
+                  fmt::format("{}: an octet with a leading zero could mean octal; "
                               "write it without",
-                              text));
+                              quote(text)));
     }
     const auto number = parse_decimal(octet, 3);
     if (!number || *number > 255 || ++octets > 4) {
       return fail(ErrorCode::invalid,
-                  fmt::format("\"{}\" is not an IPv4 address (four numbers 0-255)", text));
+                  fmt::format("{} is not an IPv4 address (four numbers 0-255)", quote(text)));
     }
     value = (value << 8) | *number;
     if (dot == std::string_view::npos) break;
@@ -50,7 +52,7 @@ Result<Address> parse_ipv4(std::string_view text) {
   }
   if (octets != 4) {
     return fail(ErrorCode::invalid,
-                fmt::format("\"{}\" is a short form; write all four octets", text));
+                fmt::format("{} is a short form; write all four octets", quote(text)));
   }
   return Address::ipv4(value);
 }
@@ -60,14 +62,14 @@ Result<Address> parse_ipv6(std::string_view text) {
   const std::string terminated(text);
   if (text.size() > 45 || terminated.find('\0') != std::string::npos ||
       inet_pton(AF_INET6, terminated.c_str(), bytes.data()) != 1) {
-    return fail(ErrorCode::invalid, fmt::format("\"{}\" is not an IPv6 address", text));
+    return fail(ErrorCode::invalid, fmt::format("{} is not an IPv6 address", quote(text)));
   }
   std::uint64_t high = 0, low = 0;
   for (std::size_t i = 0; i < 8; ++i) high = (high << 8) | bytes[i];
   for (std::size_t i = 8; i < 16; ++i) low = (low << 8) | bytes[i];
   if (high == 0 && (low >> 32) == 0xffff) {
     return fail(ErrorCode::invalid,
-                fmt::format("\"{}\" is an IPv4-mapped address; write the IPv4 address {}", text,
+                fmt::format("{} is an IPv4-mapped address; write the IPv4 address {}", quote(text),
                             to_string(Address::ipv4(static_cast<std::uint32_t>(low)))));
   }
   return Address::ipv6(high, low);
@@ -114,20 +116,20 @@ Result<Address> parse_address(std::string_view text) {
 Result<Prefix> parse_prefix(std::string_view text) {
   const std::size_t slash = text.find('/');
   if (slash == std::string_view::npos) {
-    return fail(ErrorCode::invalid, fmt::format("\"{}\" has no prefix length", text));
+    return fail(ErrorCode::invalid, fmt::format("{} has no prefix length", quote(text)));
   }
   auto address = parse_address(text.substr(0, slash));
   if (!address) return tl::unexpected(address.error());
   const auto length = parse_decimal(text.substr(slash + 1), 3);
   if (!length || *length > bits_of(address->family)) {
-    return fail(ErrorCode::invalid, fmt::format("\"{}\": the prefix length must be 0-{}", text,
+    return fail(ErrorCode::invalid, fmt::format("{}: the prefix length must be 0-{}", quote(text),
                                                 bits_of(address->family)));
   }
   const Uint128 hosts = host_mask(address->family, *length);
   if ((address->value() & hosts) != 0) {
     const Address network = Address::of(address->family, address->value() & ~hosts);
-    return fail(ErrorCode::invalid, fmt::format("\"{}\" has host bits set; did you mean {}/{}?",
-                                                text, to_string(network), *length));
+    return fail(ErrorCode::invalid, fmt::format("{} has host bits set; did you mean {}/{}?",
+                                                quote(text), to_string(network), *length));
   }
   return Prefix{*address, static_cast<std::uint8_t>(*length)};
 }
@@ -136,16 +138,20 @@ Result<Uint128> parse_size_less_one(std::string_view text) {
   if (text.empty() || !std::all_of(text.begin(), text.end(), is_digit)) {
     return fail(
         ErrorCode::invalid,
-        fmt::format("\"{}\" is not a count of addresses (a decimal number, 1 or more)", text));
+        fmt::format("{} is not a count of addresses (a decimal number, 1 or more)", quote(text)));
   }
-  while (text.size() > 1 && text[0] == '0') text.remove_prefix(1);
   if (text == "0") {
     return fail(ErrorCode::invalid, "size 0 holds no address; the least is 1, the first alone");
+  }
+  if (text[0] == '0') {
+    return fail(ErrorCode::invalid,
+                fmt::format("{}: a leading zero could mean octal; write it without", quote(text)));
   }
   if (text == kTwoToThe128) return ~Uint128{0};
   if (text.size() > kTwoToThe128.size() ||
       (text.size() == kTwoToThe128.size() && text > kTwoToThe128)) {
-    return fail(ErrorCode::invalid, fmt::format("size {} is more than all of IPv6 (2^128)", text));
+    return fail(ErrorCode::invalid, fmt::format("size {} is more than all of IPv6 (2^128)",
+                                                printable(text, kQuotedMax)));
   }
   Uint128 value = 0;
   for (char c : text) value = value * 10 + static_cast<unsigned>(c - '0');

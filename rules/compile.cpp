@@ -1,53 +1,365 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// What changed since the last compile, and the table made of the rest and that.
 #include "rules/compile.h"
 
 #include <algorithm>
-#include <bit>
+#include <map>
+#include <optional>
 #include <set>
+#include <unordered_map>
 
 #include <fmt/format.h>
 
-#include "rules/policy_table.h"
+#include "rules/image_pool.h"
+#include "rules/policy_build.h"
 
 namespace sluice::rules {
 namespace {
 
-// What a policy is made of. The pointers are held, so none can be reused for another value.
-struct PolicyKey {
-  std::vector<std::shared_ptr<const Group>> groups;  // by id
-  std::vector<std::shared_ptr<const Vpc>> vpcs;      // that their rules name, by id
-  auto operator<=>(const PolicyKey&) const = default;
+using GroupIds = std::vector<GroupId>;  // sorted, no duplicates: what a policy is made of
+
+GroupIds ids_of(const LoadBalancer& lb) {
+  GroupIds ids = lb.groups;
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  return ids;
+}
+
+struct HashIds {
+  std::size_t operator()(const GroupIds& ids) const noexcept {
+    std::uint64_t hash = ids.size();
+    for (GroupId id : ids) hash = (hash ^ id) * 0x9e3779b97f4a7c15u, hash ^= hash >> 32;
+    return hash;
+  }
 };
 
-Result<PolicyKey> key_of(const LoadBalancer& lb, const Node& node) {
-  PolicyKey key;
-  std::set<GroupId> groups(lb.groups.begin(), lb.groups.end());
-  std::set<VpcId> vpcs;
-  for (GroupId id : groups) {
-    const auto group = node.groups.find(id);
-    if (group == node.groups.end()) {
-      return fail(
-          ErrorCode::invalid,
-          fmt::format("load balancer {} has group {} attached, which does not exist", lb.name, id));
+// Visits the keys whose values differ between two sorted maps: visit(key, old or null, new or
+// null).
+template <class Map, class Visit>
+void each_difference(const Map& before, const Map& after, Visit visit) {
+  if (before.is_same(after)) return;
+  auto a = before.begin(), b = after.begin();
+  while (a != before.end() || b != after.end()) {
+    if (b == after.end() || (a != before.end() && a->first < b->first)) {
+      visit(a->first, a->second.get(), nullptr);
+      ++a;
+    } else if (a == before.end() || b->first < a->first) {
+      visit(b->first, nullptr, b->second.get());
+      ++b;
+    } else {
+      if (a->second != b->second) visit(a->first, a->second.get(), b->second.get());
+      ++a, ++b;
     }
-    key.groups.push_back(group->second);
-    for (const Rule& rule : group->second->rules)
-      if (rule.network.type == NetworkType::my_network) vpcs.insert(rule.network.vpc);
   }
-  for (VpcId id : vpcs)
-    if (const auto vpc = node.vpcs.find(id); vpc != node.vpcs.end())
-      key.vpcs.push_back(vpc->second);
-  return key;
 }
 
 }  // namespace
 
+// All that is kept of the last compile. Nothing in it is changed before a compile has succeeded.
 struct Compiler::Cache {
-  struct Entry {
-    std::shared_ptr<const PolicyTable> inbound;
-    std::shared_ptr<const PolicyTable> outbound;
+  struct Use {
+    GroupIds groups;
+    std::uint32_t load_balancers = 0;  // 0: the policy's place is free
   };
-  std::map<PolicyKey, Entry> policies;  // of the last table compiled
+  Node node;
+  std::vector<std::string> zones;
+  std::map<GroupId, std::shared_ptr<const GroupIndex>> groups;  // those that some policy holds
+  std::unordered_map<GroupIds, PolicyIndex, HashIds> policy_of;
+  std::vector<Use> uses;  // by PolicyIndex
+  std::vector<PolicyIndex> free;
+  std::shared_ptr<const Table> table;
+  ImagePool images;
+  ImageSums sums;
+};
+
+// One compile: first everything that can fail, into this; then commit().
+class Compiler::Change {
+ public:
+  Change(Cache& cache, const Node& node, std::span<const std::string> zones)
+      : cache_(cache), node_(node), zones_(zones) {}
+
+  Result<std::shared_ptr<const Table>> run(std::uint64_t generation) {
+    if (!std::equal(zones_.begin(), zones_.end(), cache_.zones.begin(), cache_.zones.end()) ||
+        cache_.table == nullptr)
+      start_over();
+    find_changed_groups();
+    if (auto found = find_changed_load_balancers(); !found) return tl::unexpected(found.error());
+    if (auto built = rebuild_changed_policies(); !built) return tl::unexpected(built.error());
+    for (auto& [ids, policy] : new_policies_) {
+      auto built = build(ids);
+      if (!built) return tl::unexpected(built.error());
+      policy = *built;
+    }
+    return commit(generation);
+  }
+
+ private:
+  using Built = std::shared_ptr<const Policy>;
+
+  void start_over() {
+    ImagePool images = std::move(cache_.images);
+    cache_ = {};
+    cache_.images = std::move(images);
+    cache_.zones.assign(zones_.begin(), zones_.end());
+    auto table = std::make_shared<Table>();
+    table->lb_index_ = std::make_shared<const LbIndex>(0);
+    cache_.table = std::move(table);
+  }
+
+  // Groups that differ from those compiled last, themselves or by a VPC that they name.
+  void find_changed_groups() {
+    std::set<VpcId> vpcs;
+    each_difference(cache_.node.vpcs, node_.vpcs,
+                    [&](VpcId id, const Vpc*, const Vpc*) { vpcs.insert(id); });
+    if (!vpcs.empty()) {
+      for (const auto& [id, index] : cache_.groups) {
+        const auto& rules = index->group().group->rules;
+        if (std::any_of(rules.begin(), rules.end(), [&](const Rule& rule) {
+              return rule.network.type == NetworkType::my_network &&
+                     vpcs.contains(rule.network.vpc);
+            }))
+          changed_groups_.insert(id);
+      }
+    }
+    each_difference(cache_.node.groups, node_.groups,
+                    [&](GroupId id, const Group* before, const Group*) {
+                      if (before != nullptr) changed_groups_.insert(id);
+                    });
+  }
+
+  Result<void> find_changed_load_balancers() {
+    std::optional<Error> error;
+    each_difference(cache_.node.load_balancers, node_.load_balancers,
+                    [&](LbId, const LoadBalancer* before, const LoadBalancer* after) {
+                      if (before == nullptr || after == nullptr || before->id != after->id ||
+                          before->zone != after->zone || before->addresses != after->addresses)
+                        addresses_changed_ = true;
+                      if (after != nullptr && zone_of(*after)) want(*after, error);
+                    });
+    if (error) return fail(*error);
+    return {};
+  }
+
+  [[nodiscard]] std::optional<std::uint16_t> zone_of(const LoadBalancer& lb) const {
+    const auto zone =
+        lb.zone.empty() ? zones_.begin() : std::find(zones_.begin(), zones_.end(), lb.zone);
+    if (zone == zones_.end()) return std::nullopt;
+    return static_cast<std::uint16_t>(zone - zones_.begin());
+  }
+
+  // Notes the policy of an LB to be built, if it is new, and its groups to be there.
+  void want(const LoadBalancer& lb, std::optional<Error>& error) {
+    GroupIds ids = ids_of(lb);
+    for (GroupId id : ids) {
+      if (node_.groups.contains(id)) continue;
+      error = Error{
+          ErrorCode::invalid,
+          fmt::format("load balancer {} has group {} attached, which does not exist", lb.name, id),
+          {}};
+      return;
+    }
+    if (!cache_.policy_of.contains(ids)) new_policies_.try_emplace(std::move(ids));
+  }
+
+  Result<void> rebuild_changed_policies() {
+    if (changed_groups_.empty()) return {};
+    for (PolicyIndex i = 0; i < cache_.uses.size(); ++i) {
+      const Cache::Use& use = cache_.uses[i];
+      if (use.load_balancers == 0 || !is_changed(use.groups)) continue;
+      if (!std::all_of(use.groups.begin(), use.groups.end(),
+                       [&](GroupId id) { return node_.groups.contains(id); })) {
+        // A group is gone, and so must be the policy.
+        if (auto unused = check_unused(use.groups); !unused) return unused;
+        continue;
+      }
+      auto built = build(use.groups);
+      if (!built) return tl::unexpected(built.error());
+      rebuilt_.emplace_back(i, *built);
+    }
+    return {};
+  }
+
+  [[nodiscard]] Result<void> check_unused(const GroupIds& ids) {
+    std::optional<Error> error;
+    for (const auto& [id, lb] : node_.load_balancers)
+      if (zone_of(*lb) && ids_of(*lb) == ids) want(*lb, error);
+    if (error) return fail(*error);
+    return {};
+  }
+
+  [[nodiscard]] bool is_changed(const GroupIds& ids) const {
+    return std::any_of(ids.begin(), ids.end(),
+                       [&](GroupId id) { return changed_groups_.contains(id); });
+  }
+
+  Result<std::shared_ptr<const GroupIndex>> group(GroupId id) {
+    if (const auto made = new_groups_.find(id); made != new_groups_.end()) return made->second;
+    if (const auto known = cache_.groups.find(id);
+        known != cache_.groups.end() && !changed_groups_.contains(id))
+      return known->second;
+    ResolvedGroup resolved{node_.groups.at(id), {}};
+    std::set<VpcId> vpcs;
+    for (const Rule& rule : resolved.group->rules)
+      if (rule.network.type == NetworkType::my_network) vpcs.insert(rule.network.vpc);
+    for (VpcId vpc : vpcs) {
+      const auto found = node_.vpcs.find(vpc);
+      if (found == node_.vpcs.end()) {
+        return fail(ErrorCode::invalid,
+                    fmt::format("a rule of group {} names VPC {}, which does not exist",
+                                resolved.group->name, vpc));
+      }
+      resolved.vpcs.push_back(found->second);
+    }
+    return new_groups_[id] = std::make_shared<const GroupIndex>(std::move(resolved));
+  }
+
+  Result<Built> build(const GroupIds& ids) {
+    auto policy = std::make_shared<Policy>();
+    for (GroupId id : ids) {
+      auto index = group(id);
+      if (!index) return tl::unexpected(index.error());
+      policy->groups.push_back(*index);
+    }
+    for (const Direction direction : {Direction::inbound, Direction::outbound}) {
+      auto image = build_policy(policy->groups, direction);
+      if (!image) return tl::unexpected(image.error());
+      policy->images[static_cast<std::size_t>(direction)] = cache_.images.share(*image);
+    }
+    return policy;
+  }
+
+  // From here on nothing fails.
+  std::shared_ptr<const Table> commit(std::uint64_t generation) {
+    table_ = std::make_shared<Table>(*cache_.table);
+    table_->generation_ = generation;
+    for (auto& [id, index] : new_groups_) cache_.groups[id] = index;
+    for (auto& [index, policy] : rebuilt_) put(index, std::move(policy));
+    for (auto& [ids, policy] : new_policies_) put(place_for(ids), std::move(policy));
+    move_load_balancers();
+    if (addresses_changed_) index_addresses();
+    free_unused();
+    table_->levels_ = cache_.sums.levels();
+    cache_.node = node_;
+    cache_.table = table_;
+    return table_;
+  }
+
+  PolicyIndex place_for(const GroupIds& ids) {
+    PolicyIndex place = 0;
+    if (!cache_.free.empty()) {
+      place = cache_.free.back();
+      cache_.free.pop_back();
+    } else {
+      place = static_cast<PolicyIndex>(cache_.uses.size());
+      cache_.uses.emplace_back();
+      table_->policies_.emplace_back();
+      table_->images_.resize(table_->images_.size() + 2);
+    }
+    cache_.uses[place] = {ids, 0};
+    cache_.policy_of.emplace(ids, place);
+    ++table_->policies_in_use_;
+    return place;
+  }
+
+  // Null: takes the policy away.
+  void put(PolicyIndex index, Built policy) {
+    Built& place = table_->policies_[index];
+    for (std::size_t direction = 0; direction < 2; ++direction) {
+      if (place != nullptr) cache_.sums.remove(*place->images[direction]);
+      if (policy != nullptr) cache_.sums.add(*policy->images[direction]);
+      table_->images_[index * 2 + direction] =
+          policy == nullptr ? nullptr : policy->images[direction]->lines();
+    }
+    place = std::move(policy);
+  }
+
+  // An LB's place is its rank among the node's LBs, so that both walks agree without a map.
+  void move_load_balancers() {
+    const std::vector<PolicyIndex>& old = cache_.table->policy_of_;
+    std::vector<PolicyIndex> policy_of;
+    if (node_.load_balancers.is_same(cache_.node.load_balancers)) return;
+    policy_of.reserve(node_.load_balancers.size());
+    auto before = cache_.node.load_balancers.begin();
+    const auto end = cache_.node.load_balancers.end();
+    std::size_t rank = 0;  // of `before`
+    for (const auto& [id, lb] : node_.load_balancers) {
+      for (; before != end && before->first < id; ++before, ++rank) leave(old[rank]);
+      const bool known = before != end && before->first == id;
+      if (known && before->second == lb) {
+        policy_of.push_back(old[rank]);
+      } else {
+        if (known) leave(old[rank]);
+        policy_of.push_back(enter(*lb));
+      }
+      if (known) ++before, ++rank;
+    }
+    for (; before != end; ++before, ++rank) leave(old[rank]);
+    table_->policy_of_ = std::move(policy_of);
+  }
+
+  PolicyIndex enter(const LoadBalancer& lb) {
+    if (!zone_of(lb)) return kNoPolicy;
+    const PolicyIndex policy = cache_.policy_of.at(ids_of(lb));
+    ++cache_.uses[policy].load_balancers;
+    ++table_->load_balancers_;
+    return policy;
+  }
+
+  void leave(PolicyIndex policy) {
+    if (policy == kNoPolicy) return;
+    --table_->load_balancers_;
+    if (--cache_.uses[policy].load_balancers == 0) emptied_.push_back(policy);
+  }
+
+  void index_addresses() {
+    std::size_t addresses = 0;
+    for (const auto& [id, lb] : node_.load_balancers) addresses += lb->addresses.size();
+    auto index = std::make_shared<LbIndex>(addresses);
+    LbPlace place = 0;
+    for (const auto& [id, lb] : node_.load_balancers) {
+      if (const auto zone = zone_of(*lb)) {
+        for (const LbAddress& owned : lb->addresses) index->add(*zone, owned.address, id, place);
+      }
+      ++place;
+    }
+    table_->lb_index_ = std::move(index);
+  }
+
+  // Policies and groups that no LB uses any more.
+  void free_unused() {
+    for (PolicyIndex policy : emptied_) {
+      Cache::Use& use = cache_.uses[policy];
+      if (use.load_balancers != 0 || table_->policies_[policy] == nullptr) continue;
+      for (GroupId id : use.groups) dropped_groups_.insert(id);
+      cache_.policy_of.erase(use.groups);
+      use = {};
+      cache_.free.push_back(policy);
+      put(policy, nullptr);
+      --table_->policies_in_use_;
+    }
+    // Only this cache and the old table hold an index that no policy of the new one does.
+    for (GroupId id : dropped_groups_) {
+      const bool used = std::any_of(cache_.uses.begin(), cache_.uses.end(), [&](const auto& use) {
+        return std::binary_search(use.groups.begin(), use.groups.end(), id);
+      });
+      if (!used) cache_.groups.erase(id);
+    }
+  }
+
+  static constexpr PolicyIndex kNoPolicy = ~PolicyIndex{0};  // an LB of a zone that is not here
+
+  Cache& cache_;
+  const Node& node_;
+  std::span<const std::string> zones_;
+  std::set<GroupId> changed_groups_;
+  bool addresses_changed_ = false;
+  std::map<GroupId, std::shared_ptr<const GroupIndex>> new_groups_;
+  std::map<GroupIds, Built> new_policies_;
+  std::vector<std::pair<PolicyIndex, Built>> rebuilt_;
+  std::shared_ptr<Table> table_;
+  std::vector<PolicyIndex> emptied_;
+  std::set<GroupId> dropped_groups_;
 };
 
 Compiler::Compiler() : cache_(std::make_unique<Cache>()) {}
@@ -56,45 +368,7 @@ Compiler::~Compiler() = default;
 Result<std::shared_ptr<const Table>> Compiler::compile(const Node& node,
                                                        std::span<const std::string> zones,
                                                        std::uint64_t generation) {
-  auto table = std::make_shared<Table>();
-  table->generation_ = generation;
-  std::size_t addresses = 0;
-  for (const auto& [id, lb] : node.load_balancers) addresses += lb->addresses.size();
-  table->slots_.resize(std::bit_ceil(addresses * 2 + 2));
-
-  std::map<PolicyKey, Cache::Entry> used;
-  std::map<PolicyKey, PolicyIndex> indexes;
-  for (const auto& [id, lb] : node.load_balancers) {
-    const auto zone =
-        lb->zone.empty() ? zones.begin() : std::find(zones.begin(), zones.end(), lb->zone);
-    if (zone == zones.end()) continue;
-    auto key = key_of(*lb, node);
-    if (!key) return tl::unexpected(key.error());
-    const auto [index, is_new] =
-        indexes.emplace(*key, static_cast<PolicyIndex>(table->policies_.size()));
-    if (is_new) {
-      Cache::Entry entry;
-      if (const auto cached = cache_->policies.find(*key); cached != cache_->policies.end()) {
-        entry = cached->second;
-      } else {
-        auto inbound = build_policy(key->groups, Direction::inbound, node.vpcs);
-        if (!inbound) return tl::unexpected(inbound.error());
-        auto outbound = build_policy(key->groups, Direction::outbound, node.vpcs);
-        if (!outbound) return tl::unexpected(outbound.error());
-        entry = {*inbound, *outbound};
-      }
-      table->policies_.push_back({entry.inbound, entry.outbound});
-      used.emplace(std::move(*key), std::move(entry));
-    }
-    for (const LbAddress& owned : lb->addresses) {
-      const auto zone_index = static_cast<std::uint16_t>(zone - zones.begin());
-      Table::Slot& slot = table->slots_[table->slot_of(zone_index, owned.address)];
-      slot = {owned.address, {lb->id, index->second}, zone_index};
-    }
-    ++table->load_balancers_;
-  }
-  cache_->policies = std::move(used);
-  return std::shared_ptr<const Table>(std::move(table));
+  return Change(*cache_, node, zones).run(generation);
 }
 
 }  // namespace sluice::rules

@@ -30,6 +30,7 @@ class Compiler {
 
  private:
   struct Cache;
+  class Change;
   std::unique_ptr<Cache> cache_;
 };
 

@@ -12,7 +12,7 @@ struct Entry {
   std::string_view name;
 };
 
-constexpr std::array<Entry, 139> kRegistry{{
+constexpr std::array<Entry, 143> kRegistry{{
     {0, "HOPOPT"},
     {1, "ICMP"},
     {2, "IGMP"},
@@ -132,6 +132,7 @@ constexpr std::array<Entry, 139> kRegistry{{
     {121, "SMP"},
     {122, "SM"},
     {123, "PTP"},
+    {124, "ISIS over IPv4"},
     {125, "FIRE"},
     {126, "CRTP"},
     {127, "CRUDP"},
@@ -146,16 +147,26 @@ constexpr std::array<Entry, 139> kRegistry{{
     {136, "UDPLite"},
     {137, "MPLS-in-IP"},
     {138, "manet"},
-    {139, "Shim6"},
-    {140, "WESP"},
-    {141, "ROHC"},
-    {142, "Ethernet"},
-    {143, "AGGFRAG"},
-    {144, "NSH"},
+    {139, "HIP"},
+    {140, "Shim6"},
+    {141, "WESP"},
+    {142, "ROHC"},
+    {143, "Ethernet"},
+    {144, "AGGFRAG"},
+    {145, "NSH"},
+    {146, "Homa"},
+    {147, "BIT-EMU"},
 }};
 
 // Names in common use beside the registry's.
-constexpr std::array<Entry, 3> kAliases{{{58, "ICMPv6"}, {89, "OSPF"}, {4, "IP-in-IP"}}};
+constexpr std::array<Entry, 8> kAliases{{{4, "IP-in-IP"},
+                                         {4, "IPENCAP"},
+                                         {4, "IP-ENCAP"},
+                                         {51, "IPSEC-AH"},
+                                         {50, "IPSEC-ESP"},
+                                         {58, "ICMPv6"},
+                                         {89, "OSPF"},
+                                         {124, "ISIS"}}};
 
 char lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;

@@ -2,10 +2,12 @@
 #include "rules/json.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include <fmt/format.h>
 
 #include "rules/iana_protocols.h"
+#include "rules/printable.h"
 #include "rules/validate.h"
 
 namespace sluice::rules {
@@ -49,7 +51,7 @@ std::optional<AddressRange> read_range(FieldReader& fields, std::string_view fir
     const AddressRange range = range_of(*prefix);
     if (less_one && *less_one != range.last.value() - range.first.value()) {
       fields.problem("network_size", fmt::format("disagrees with {}, which holds {} addresses",
-                                                 first_text, size_text(range)));
+                                                 to_string(*prefix), size_text(range)));
       return std::nullopt;
     }
     return range;
@@ -71,11 +73,9 @@ std::optional<VpcId> read_vpc(FieldReader& fields, const Node& node) {
     }
     return std::nullopt;
   }
-  for (const auto& [id, vpc] : node.vpcs)
-    if (*text == fmt::format("{}", id) || *text == fmt::format("vpc_{}", id) || *text == vpc->name)
-      return id;
-  fields.problem("vpc_id", fmt::format("there is no VPC \"{}\"", *text));
-  return std::nullopt;
+  const auto id = find_vpc(node, *text);
+  if (!id) fields.problem("vpc_id", fmt::format("there is no VPC {}", quote(*text)));
+  return id;
 }
 
 void read_network(FieldReader& fields, const Node& node, Rule& rule) {
@@ -85,13 +85,16 @@ void read_network(FieldReader& fields, const Node& node, Rule& rule) {
       fields.problem("network", "missing: any, manual, myNetwork or a CIDR");
     return;
   }
-  const auto first = fields.text("network_cidr");
+  // First IP and Size are read where they count and nowhere else.
   if (equals_ignoring_case(*type, "any")) {
     rule.network = {};
   } else if (equals_ignoring_case(*type, "manual")) {
     rule.network.type = NetworkType::manual;
-    if (is_blank(first)) {
+    const auto first = fields.text("network_cidr");
+    if (first ? is_blank(first) : !fields.has("network_cidr")) {
       fields.problem("network_cidr", "missing: First IP, such as 10.0.0.0");
+    } else if (!first) {
+      return;  // of a wrong type, and noted
     } else if (const auto range = read_range(fields, "network_cidr", *first, true)) {
       rule.network.range = *range;
     }
@@ -100,8 +103,9 @@ void read_network(FieldReader& fields, const Node& node, Rule& rule) {
     if (const auto vpc = read_vpc(fields, node)) rule.network.vpc = *vpc;
   } else if (type->find('/') != std::string::npos) {
     rule.network.type = NetworkType::manual;
+    const auto first = fields.text("network_cidr");
     if (!is_blank(first) && *first != *type) {
-      fields.problem("network_cidr", fmt::format("disagrees with network \"{}\"", *type));
+      fields.problem("network_cidr", fmt::format("disagrees with network {}", quote(*type)));
     }
     // Beside a CIDR in `network`, "--" and 1 are what the portal fills in; any other size counts.
     const bool is_filled_in = is_blank(first) && fields.is_one("network_size");
@@ -109,7 +113,7 @@ void read_network(FieldReader& fields, const Node& node, Rule& rule) {
       rule.network.range = *range;
   } else {
     fields.problem("network",
-                   fmt::format("\"{}\" is none of any, manual, myNetwork, a CIDR", *type));
+                   fmt::format("{} is none of any, manual, myNetwork, a CIDR", quote(*type)));
   }
 }
 
@@ -149,24 +153,39 @@ void read_icmp(FieldReader& fields, Rule& rule) {
   if (code) rule.icmp_code = static_cast<std::uint8_t>(*code);
 }
 
-Rule read_rule(const Json& json, const Node& node, const std::string& where,
-               std::vector<Problem>& problems) {
+struct ReadRule {
   Rule rule;
+  bool has_direction = false;
+};
+
+// The direction, where it is readable.
+std::optional<Direction> read_direction(FieldReader& fields) {
+  const auto text = fields.text("rule_type");
+  if (text && equals_ignoring_case(*text, "Inbound")) return Direction::inbound;
+  if (text && equals_ignoring_case(*text, "Outbound")) return Direction::outbound;
+  if (text) {
+    fields.problem("rule_type", fmt::format("{} is neither Inbound nor Outbound", quote(*text)));
+  } else if (!fields.has("rule_type")) {
+    fields.problem("rule_type", "missing: Inbound or Outbound");
+  }
+  return std::nullopt;
+}
+
+ReadRule read_rule(const Json& json, const Node& node, const std::string& where,
+                   std::vector<Problem>& problems) {
+  ReadRule read;
+  Rule& rule = read.rule;
   if (!json.is_object()) {
     problems.push_back({where, fmt::format("must be an object, not {}", json.type_name())});
-    return rule;
+    return read;
   }
   FieldReader fields(json, where + ".", problems);
   fields.refuse_others({"id", "rule_type", "protocol_name", "port_range", "network", "network_cidr",
                         "network_size", "vpc_id", "icmp_type", "icmp_code", "description"});
   if (const auto id = fields.number("id", UINT32_MAX)) rule.id = static_cast<RuleId>(*id);
-  const auto direction = fields.text("rule_type");
-  if (direction && equals_ignoring_case(*direction, "Outbound")) {
-    rule.direction = Direction::outbound;
-  } else if (direction && !equals_ignoring_case(*direction, "Inbound")) {
-    fields.problem("rule_type", fmt::format("\"{}\" is neither Inbound nor Outbound", *direction));
-  } else if (!fields.has("rule_type")) {
-    fields.problem("rule_type", "missing: Inbound or Outbound");
+  if (const auto direction = read_direction(fields)) {
+    rule.direction = *direction;
+    read.has_direction = true;
   }
   bool known_protocol = false;
   if (const auto name = fields.digits_or_text("protocol_name")) {
@@ -190,7 +209,7 @@ Rule read_rule(const Json& json, const Node& node, const std::string& where,
     }
     rule.description = *description;
   }
-  return rule;
+  return read;
 }
 
 std::optional<Prefix> read_prefix(FieldReader& fields, std::string_view field, const Json& json,
@@ -207,12 +226,42 @@ std::optional<Prefix> read_prefix(FieldReader& fields, std::string_view field, c
   return prefix;
 }
 
+// The place of a whole object, from what is put before its fields.
+std::string without_dot(std::string_view where) {
+  return std::string(where.substr(0, where.size() - (where.ends_with('.') ? 1 : 0)));
+}
+
+// "5" and "vpc_5" are 5; nothing for what is no id as it is printed.
+std::optional<VpcId> read_vpc_id(std::string_view text) {
+  if (text.starts_with("vpc_")) text.remove_prefix(4);
+  VpcId id = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
+  if (error != std::errc{} || end != text.data() + text.size() || text.front() == '0')
+    return std::nullopt;
+  return id;
+}
+
 }  // namespace
+
+std::optional<VpcId> find_vpc(const Node& node, std::string_view text) {
+  if (const auto id = read_vpc_id(text); id && node.vpcs.contains(*id)) return id;
+  for (const auto& [id, vpc] : node.vpcs)
+    if (vpc->name == text) return id;
+  return std::nullopt;
+}
+
+std::optional<Problem> vpc_name_reads_as_id(const Vpc& vpc, VpcId id_max) {
+  const auto id = read_vpc_id(vpc.name);
+  if (!id || *id == vpc.id || *id > id_max) return std::nullopt;
+  return Problem{"vpc_name", fmt::format("{} reads as the id of another VPC; choose a name that is "
+                                         "no id",
+                                         quote(vpc.name))};
+}
 
 Result<Group> group_from_json(const Json& json, const Node& node, std::string_view where) {
   std::vector<Problem> problems;
   if (!json.is_object()) {
-    return fail(refusal({{std::string(where), "a security group must be an object"}}));
+    return fail(refusal({{without_dot(where), "a security group must be an object"}}));
   }
   Group group;
   FieldReader fields(json, std::string(where), problems);
@@ -230,12 +279,17 @@ Result<Group> group_from_json(const Json& json, const Node& node, std::string_vi
   const Json* rules = fields.array("rules");
   if (rules != nullptr && rules->size() <= kRulesPerGroupMax) {
     group.rules.reserve(rules->size());
+    bool directions_known = true;
     for (std::size_t i = 0; i < rules->size(); ++i) {
-      group.rules.push_back(
-          read_rule((*rules)[i], node, fmt::format("{}rules[{}]", where, i), problems));
+      ReadRule read = read_rule((*rules)[i], node, fmt::format("{}rules[{}]", where, i), problems);
+      directions_known &= read.has_direction;
+      group.rules.push_back(std::move(read.rule));
     }
-    // Where a rule is refused, its direction may be what was wrong: do not add to that.
-    if (problems.empty()) problems = check_group(group, where);
+    // A rule whose direction cannot be read may be the one that would be missed.
+    if (directions_known) {
+      const auto missed = check_group(group, where);
+      problems.insert(problems.end(), missed.begin(), missed.end());
+    }
   } else if (rules != nullptr) {
     fields.problem("rules", fmt::format("more than {} rules", kRulesPerGroupMax));
   } else if (!fields.has("rules")) {
@@ -247,7 +301,7 @@ Result<Group> group_from_json(const Json& json, const Node& node, std::string_vi
 
 Result<Vpc> vpc_from_json(const Json& json, std::string_view where) {
   std::vector<Problem> problems;
-  if (!json.is_object()) return fail(refusal({{std::string(where), "a VPC must be an object"}}));
+  if (!json.is_object()) return fail(refusal({{without_dot(where), "a VPC must be an object"}}));
   FieldReader fields(json, std::string(where), problems);
   Vpc vpc;
   const std::string_view name_field = fields.has("vpc_name") ? "vpc_name" : "name";

@@ -21,6 +21,12 @@ namespace sluice::rules {
                                             std::string_view where = {});
 [[nodiscard]] Result<Vpc> vpc_from_json(const Json& json, std::string_view where = {});
 
+// The VPC that `text` names: "vpc_5" or "5" by id, then by name.
+[[nodiscard]] std::optional<VpcId> find_vpc(const Node& node, std::string_view text);
+// A name that reads as the id, to id_max, of another VPC: a rule that says it would mean one of two
+// networks.
+[[nodiscard]] std::optional<Problem> vpc_name_reads_as_id(const Vpc& vpc, VpcId id_max);
+
 // The API's rule and group objects (API.md). `network_cidr` is First IP, `network_size` Size.
 [[nodiscard]] Json rule_to_json(const Rule& rule);
 [[nodiscard]] Json group_to_json(const Group& group, bool is_default);

@@ -5,8 +5,18 @@
 #include <fmt/format.h>
 
 #include "rules/json.h"
+#include "rules/printable.h"
 
 namespace sluice::rules {
+namespace {
+
+// A place may hold the name of a field that the user made up.
+std::string described(const Problem& problem) {
+  if (problem.where.empty()) return problem.message;
+  return fmt::format("{}: {}", printable(problem.where, 2 * kQuotedMax), problem.message);
+}
+
+}  // namespace
 
 FieldReader::FieldReader(const Json& object, std::string where, std::vector<Problem>& problems)
     : object_(object), where_(std::move(where)), problems_(problems) {}
@@ -66,8 +76,10 @@ std::optional<std::uint64_t> FieldReader::number(std::string_view name, std::uin
   std::uint64_t value = 0;
   const char* end = digits->data() + digits->size();
   const auto [stop, error] = std::from_chars(digits->data(), end, value);
-  if (digits->empty() || stop != end || error != std::errc{} || value > max) {
-    problem(name, fmt::format("must be a whole number from 0 to {}, not {}", max, *digits));
+  const bool leading_zero = digits->size() > 1 && digits->front() == '0';
+  if (digits->empty() || stop != end || error != std::errc{} || value > max || leading_zero) {
+    problem(name, fmt::format("must be a whole number from 0 to {}, not {}", max,
+                              printable(*digits, kQuotedMax)));
     return std::nullopt;
   }
   return value;
@@ -91,10 +103,10 @@ Error refusal(std::vector<Problem> problems, ErrorCode code) {
   Error error;
   error.code = code;
   if (problems.size() == 1) {
-    error.message = fmt::format("{}: {}", problems[0].where, problems[0].message);
+    error.message = described(problems[0]);
   } else if (!problems.empty()) {
-    error.message = fmt::format("{} problems; the first is {}: {}", problems.size(),
-                                problems[0].where, problems[0].message);
+    error.message =
+        fmt::format("{} problems; the first is {}", problems.size(), described(problems[0]));
   }
   error.problems = std::move(problems);
   return error;

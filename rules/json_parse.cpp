@@ -2,12 +2,18 @@
 #include "rules/json_parse.h"
 
 #include <algorithm>
-#include <charconv>
-#include <vector>
 
 #include <fmt/format.h>
 
+#include "rules/printable.h"
+
 namespace sluice::rules {
+
+std::string_view without_mark(std::string_view text) {
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+  return text.substr(text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0);
+}
+
 namespace {
 
 Position position_of(std::string_view text, std::size_t offset) {
@@ -21,9 +27,12 @@ Position position_of(std::string_view text, std::size_t offset) {
 // Builds the document; stops at the first thing that strictness forbids.
 class StrictBuilder : public nlohmann::json_sax<Json> {
  public:
+  // `furthest`: how far the text has been read, kept by the iterator that reads it.
+  explicit StrictBuilder(const char*& furthest) : furthest_(furthest), begin_(furthest) {}
+
   Json root;
   std::string reason;
-  std::size_t offset = 0;  // of a syntax error, from 1; 0: not known
+  const char* culprit = nullptr;  // where it stands
 
   bool null() override { return put(nullptr); }
   bool boolean(bool value) override { return put(value); }
@@ -41,7 +50,8 @@ class StrictBuilder : public nlohmann::json_sax<Json> {
   bool end_array() override { return close(); }
   bool key(string_t& name) override {
     if (stack_.back()->contains(name)) {
-      reason = fmt::format("the key \"{}\" stands twice in one object", name);
+      culprit = begin_of_string();
+      reason = fmt::format("the key {} stands twice in one object", quote(name));
       return false;
     }
     key_ = name;
@@ -49,18 +59,35 @@ class StrictBuilder : public nlohmann::json_sax<Json> {
   }
   bool parse_error(std::size_t position, const std::string&,
                    const nlohmann::detail::exception& error) override {
-    offset = position;
+    culprit = begin_ + (position == 0 ? 0 : position - 1);
     // The library's text begins with its own numbering and place; ours is said elsewhere.
     const std::string text = error.what();
     const std::size_t sentence = text.find(": ");
     reason =
-        "not valid JSON: " + (sentence == std::string::npos ? text : text.substr(sentence + 2));
+        "not valid JSON: " +
+        printable(sentence == std::string::npos ? text : text.substr(sentence + 2), 4 * kQuotedMax);
     return false;
   }
 
  private:
+  const char*& furthest_;
+  const char* begin_;
   std::vector<Json*> stack_;
   std::string key_;
+  Json* last_ = nullptr;
+
+  // Of the string whose closing quote was read last.
+  [[nodiscard]] const char* begin_of_string() const {
+    const char* quote = furthest_ - 1;
+    const auto is_escaped = [this](const char* at) {
+      std::size_t backslashes = 0;
+      while (at > begin_ && *--at == '\\') ++backslashes;
+      return backslashes % 2 == 1;
+    };
+    do --quote;
+    while (quote > begin_ && (*quote != '"' || is_escaped(quote)));
+    return quote;
+  }
 
   template <class T>
   bool put(T&& value) {
@@ -77,6 +104,7 @@ class StrictBuilder : public nlohmann::json_sax<Json> {
   }
   bool open(Json container) {
     if (stack_.size() == kJsonDepthMax) {
+      culprit = furthest_ - 1;
       reason = fmt::format("nested deeper than {}", kJsonDepthMax);
       return false;
     }
@@ -88,7 +116,6 @@ class StrictBuilder : public nlohmann::json_sax<Json> {
     stack_.pop_back();
     return true;
   }
-  Json* last_ = nullptr;
 };
 
 // Counts what the parser has read, so that an error of ours has a place too.
@@ -110,143 +137,19 @@ struct CountingIterator {
   bool operator!=(const CountingIterator& other) const { return at != other.at; }
 };
 
-// A walk over text that parse_json accepted: no error is possible, only skipping.
-class Walker {
- public:
-  explicit Walker(std::string_view text) : text_(text) { space(); }
-
-  [[nodiscard]] std::size_t offset() const { return at_; }
-
-  // Moves to the member or element; false (and anywhere) where there is none.
-  bool enter(std::string_view key) {
-    if (peek() != '{') return false;
-    next();
-    while (peek() != '}') {
-      const std::string_view name = raw_string();
-      space();
-      next();  // ':'
-      if (name == key) return true;
-      skip_value();
-      if (peek() == ',') next();
-    }
-    return false;
-  }
-  bool enter(std::size_t index) {
-    if (peek() != '[') return false;
-    next();
-    for (std::size_t i = 0; peek() != ']'; ++i) {
-      if (i == index) return true;
-      skip_value();
-      if (peek() == ',') next();
-    }
-    return false;
-  }
-
- private:
-  [[nodiscard]] char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
-  void space() {
-    while (at_ < text_.size() && std::string_view(" \t\r\n").find(text_[at_]) != text_.npos) ++at_;
-  }
-  void next() {
-    ++at_;
-    space();
-  }
-  std::string_view raw_string() {
-    const std::size_t first = ++at_;
-    while (peek() != '"' && at_ < text_.size()) at_ += peek() == '\\' ? 2 : 1;
-    const std::string_view raw = text_.substr(first, at_ - first);
-    ++at_;
-    return raw;
-  }
-  void skip_value() {
-    std::size_t depth = 0;
-    do {
-      const char c = peek();
-      if (c == '"') {
-        raw_string();
-      } else {
-        if (c == '{' || c == '[') ++depth;
-        if (c == '}' || c == ']') --depth;
-        ++at_;
-      }
-      if (depth == 0 && (c != '"' && c != '}' && c != ']'))
-        while (at_ < text_.size() && std::string_view(",]} \t\r\n").find(peek()) == text_.npos)
-          ++at_;
-    } while (depth > 0 && at_ < text_.size());
-    space();
-  }
-
-  std::string_view text_;
-  std::size_t at_ = 0;
-};
-
 }  // namespace
 
 Result<Json> parse_json(std::string_view text) {
-  StrictBuilder builder;
+  text = without_mark(text);
   const char* furthest = text.data();
+  StrictBuilder builder(furthest);
   const CountingIterator begin{text.data(), &furthest};
   const CountingIterator end{text.data() + text.size(), nullptr};
   if (Json::sax_parse(begin, end, &builder)) return std::move(builder.root);
-  const std::size_t offset =
-      builder.offset != 0 ? builder.offset - 1 : static_cast<std::size_t>(furthest - text.data());
-  const Position position = position_of(text, offset);
-  Error error{ErrorCode::invalid,
-              fmt::format("line {}, column {}: {}", position.line, position.column, builder.reason),
-              {{fmt::format("{}:{}", position.line, position.column), builder.reason}}};
-  return fail(std::move(error));
-}
-
-Position locate(std::string_view text, std::string_view where) {
-  const char* end = where.data() + where.size();
-  // A problem of the syntax names its place itself.
-  Position written;
-  auto [colon, bad] = std::from_chars(where.data(), end, written.line);
-  if (bad == std::errc{} && colon != end && *colon == ':' &&
-      std::from_chars(colon + 1, end, written.column).ec == std::errc{}) {
-    return written;
-  }
-  Walker walker(text);
-  std::size_t found = walker.offset();
-  while (!where.empty()) {
-    bool entered = false;
-    if (where[0] == '[') {
-      const std::size_t close = std::min(where.find(']'), where.size() - 1);
-      std::size_t index = 0;
-      std::from_chars(where.data() + 1, where.data() + close, index);
-      entered = walker.enter(index);
-      where.remove_prefix(close + 1);
-    } else {
-      if (where[0] == '.') where.remove_prefix(1);
-      const std::size_t stop = std::min(where.find_first_of(".["), where.size());
-      entered = walker.enter(where.substr(0, stop));
-      where.remove_prefix(stop);
-    }
-    if (!entered) break;
-    found = walker.offset();
-  }
-  return position_of(text, found);
-}
-
-std::string diagnostic(std::string_view file, std::string_view text, const Problem& problem) {
-  const Position position = locate(text, problem.where);
-  std::size_t first = 0;
-  for (std::size_t line = 1; line < position.line && first < text.size(); ++line)
-    first = std::min(text.find('\n', first), text.size() - 1) + 1;
-  std::string_view line = text.substr(std::min(first, text.size()));
-  line = line.substr(0, line.find_first_of("\r\n"));
-  // A long line (a whole document in one) is shown around the column only.
-  constexpr std::size_t kShownMax = 96;
-  const std::size_t column = std::min(position.column - 1, line.size());
-  const std::size_t skipped =
-      column > kShownMax / 2 && line.size() > kShownMax ? column - kShownMax / 2 : 0;
-  std::string shown;
-  for (char c : line.substr(skipped, kShownMax))
-    shown += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
-  const bool syntax = !problem.where.empty() && problem.where[0] >= '0' && problem.where[0] <= '9';
-  return fmt::format("{}:{}:{}: error: {}{}{}\n  {}\n  {}^\n", file, position.line, position.column,
-                     syntax ? "" : problem.where, syntax || problem.where.empty() ? "" : ": ",
-                     problem.message, shown, std::string(column - skipped, ' '));
+  const Position at = position_of(text, static_cast<std::size_t>(builder.culprit - text.data()));
+  return fail(Error{ErrorCode::invalid,
+                    fmt::format("line {}, column {}: {}", at.line, at.column, builder.reason),
+                    {{fmt::format("{}:{}", at.line, at.column), builder.reason}}});
 }
 
 }  // namespace sluice::rules

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Strict JSON, and where in the text a value stands.
+// Strict JSON.
 #pragma once
 
 #include <cstddef>
@@ -22,18 +22,14 @@ inline constexpr std::size_t kJsonDepthMax = 32;
 // Error: invalid, one problem with `where` as "line:column".
 [[nodiscard]] Result<Json> parse_json(std::string_view text);
 
-// Both from 1; a column counts bytes.
+// Both from 1; a column counts bytes (a byte order mark is none).
 struct Position {
   std::size_t line = 1;
   std::size_t column = 1;
+  auto operator<=>(const Position&) const = default;
 };
 
-// Where the value that a Problem names ("rules[3].port_range") stands in `text`, which parse_json
-// accepted; the nearest enclosing value where that one is missing.
-[[nodiscard]] Position locate(std::string_view text, std::string_view where);
-
-// "file:12:21: error: rules[3].port_range: …", the line, and a caret under the column.
-[[nodiscard]] std::string diagnostic(std::string_view file, std::string_view text,
-                                     const Problem& problem);
+// Without the byte order mark that some editors put before a text.
+[[nodiscard]] std::string_view without_mark(std::string_view text);
 
 }  // namespace sluice::rules

@@ -4,13 +4,13 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "rules/address.h"
+#include "rules/shared_map.h"
 
 namespace sluice::rules {
 
@@ -146,9 +146,9 @@ struct LoadBalancer {
 // All that a node enforces. Values are shared between successive versions of the node: a change
 // replaces the pointers of what it changes and nothing else.
 struct Node {
-  std::map<VpcId, std::shared_ptr<const Vpc>> vpcs;
-  std::map<GroupId, std::shared_ptr<const Group>> groups;
-  std::map<LbId, std::shared_ptr<const LoadBalancer>> load_balancers;
+  SharedMap<VpcId, std::shared_ptr<const Vpc>> vpcs;
+  SharedMap<GroupId, std::shared_ptr<const Group>> groups;
+  SharedMap<LbId, std::shared_ptr<const LoadBalancer>> load_balancers;
   GroupId account_default_group = 0;  // default group of LBs created from now on
 };
 

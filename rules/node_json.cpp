@@ -8,6 +8,7 @@
 
 #include "rules/builtin_groups.h"
 #include "rules/json.h"
+#include "rules/printable.h"
 #include "rules/validate.h"
 
 namespace sluice::rules {
@@ -26,6 +27,7 @@ class NodeReader {
     for (Group& group : builtin_groups()) keep(std::move(group));
     document_.node.account_default_group = kDefaultGroupId;
     each(fields, "vpcs", [&](const Json& item, const std::string& at) { read_vpc(item, at); });
+    check_vpc_names();
     each(fields, "security_groups",
          [&](const Json& item, const std::string& at) { read_group(item, at); });
     each(fields, "load_balancers",
@@ -54,24 +56,48 @@ class NodeReader {
     document_.node.groups[group.id] = std::make_shared<const Group>(std::move(group));
   }
 
+  // The name of what was refused stands for it, so that who refers to it is not refused as well.
+  static std::string name_of(const Json& item, std::string_view field) {
+    const auto found = item.is_object() ? item.find(std::string(field)) : item.end();
+    if (found == item.end() || !found->is_string()) return {};
+    return parse_name(found->get<std::string>()).value_or("");
+  }
+
   void read_vpc(const Json& item, const std::string& at) {
-    auto vpc = vpc_from_json(item, at + ".");
-    if (!vpc) return append(problems_, vpc.error());
     auto& vpcs = document_.node.vpcs;
-    if (std::any_of(vpcs.begin(), vpcs.end(),
-                    [&](const auto& entry) { return entry.second->name == vpc->name; })) {
-      problems_.push_back({at + ".vpc_name", fmt::format("\"{}\" stands twice", vpc->name)});
-      return;
+    auto vpc = vpc_from_json(item, at + ".");
+    if (!vpc) {
+      append(problems_, vpc.error());
+      vpc = Vpc{0, name_of(item, "vpc_name"), {}};
     }
     vpc->id = static_cast<VpcId>(vpcs.size() + 1);
+    const bool is_second =
+        !vpc->name.empty() && std::any_of(vpcs.begin(), vpcs.end(), [&](const auto& entry) {
+          return entry.second->name == vpc->name;
+        });
+    if (is_second) problems_.push_back({at + ".vpc_name", quote(vpc->name) + " stands twice"});
     vpcs[vpc->id] = std::make_shared<const Vpc>(std::move(*vpc));
+  }
+
+  // Once all are there: the name of one may read as the id of a later one.
+  void check_vpc_names() {
+    const auto& vpcs = document_.node.vpcs;
+    for (const auto& [id, vpc] : vpcs) {
+      if (auto problem = vpc_name_reads_as_id(*vpc, static_cast<VpcId>(vpcs.size())))
+        problems_.push_back(
+            {fmt::format("vpcs[{}].{}", id - 1, problem->where), std::move(problem->message)});
+    }
   }
 
   void read_group(const Json& item, const std::string& at) {
     auto group = group_from_json(item, document_.node, at + ".");
-    if (!group) return append(problems_, group.error());
-    if (!names_.insert(group->name).second) {
-      problems_.push_back({at + ".name", fmt::format("\"{}\" stands twice", group->name)});
+    if (!group) {
+      append(problems_, group.error());
+      group = Group{};
+      group->name = name_of(item, "name");
+    }
+    if (!group->name.empty() && !names_.insert(group->name).second) {
+      problems_.push_back({at + ".name", quote(group->name) + " stands twice"});
       return;
     }
     // A built-in group that the document defines is replaced, as an update would.

@@ -13,9 +13,11 @@ namespace sluice::rules {
 using PolicyIndex = std::uint32_t;
 
 struct PacketKey {
-  Address remote;             // source if inbound, destination if outbound
-  PolicyIndex policy = 0;     // from Table::find_lb
-  std::uint16_t service = 0;  // TCP, UDP, SCTP: destination port; ICMP: type << 8 | code; else 0
+  Address remote;          // source if inbound, destination if outbound
+  PolicyIndex policy = 0;  // from Table::find_lb
+  // TCP, UDP, SCTP: destination port; ICMP, ICMPv6: type << 8 | code; else the protocol's number
+  // again (service_axis.h): what a rule tells apart within a protocol.
+  std::uint16_t service = 0;
   std::uint8_t protocol = 0;  // IANA number
   Direction direction = Direction::inbound;
 };

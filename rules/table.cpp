@@ -1,49 +1,79 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rules/table.h"
 
-#include "rules/policy_table.h"
+#include <unordered_map>
+#include <unordered_set>
 
 namespace sluice::rules {
 
-// The slot of the address, or the free one where it would stand. Ends: at most half are taken.
-std::size_t Table::slot_of(std::uint16_t zone, const Address& local) const noexcept {
-  std::uint64_t hash = (local.high ^ (std::uint64_t{zone} << 48)) * 0x9e3779b97f4a7c15u;
-  hash = (hash ^ (hash >> 32) ^ local.low) * 0xff51afd7ed558ccdu;
-  const std::size_t mask = slots_.size() - 1;
-  for (std::size_t at = (hash >> 32) & mask;; at = (at + 1) & mask) {
-    const Slot& slot = slots_[at];
-    if (slot.match.lb == 0 || (slot.address == local && slot.zone == zone)) return at;
-  }
-}
-
-LbMatch Table::find_lb(std::uint16_t zone, const Address& local) const noexcept {
-  return slots_[slot_of(zone, local)].match;
-}
-
-const PolicyTable& Table::policy_of(const PacketKey& key) const noexcept {
-  const Policy& policy = policies_[key.policy];
-  return key.direction == Direction::inbound ? *policy.inbound : *policy.outbound;
-}
-
-bool Table::allows(const PacketKey& key) const noexcept {
-  return policy_of(key).allows(key);
-}
-
-std::uint64_t Table::allows_batch(std::span<const PacketKey> keys) const noexcept {
-  std::uint64_t allowed = 0;
-  for (std::size_t i = 0; i < keys.size(); ++i) allowed |= std::uint64_t{allows(keys[i])} << i;
-  return allowed;
-}
-
 std::optional<RuleRef> Table::rule_of(const PacketKey& key) const noexcept {
-  return policy_of(key).rule_of(key);
+  for (const auto& group : policies_[key.policy]->groups)
+    if (const auto rule = group->rule_of(key)) return rule;
+  return std::nullopt;
 }
 
-std::size_t Table::size_bytes() const noexcept {
-  std::size_t bytes = sizeof(*this) + slots_.size() * sizeof(Slot);
-  for (const Policy& policy : policies_)
-    bytes += sizeof(policy) + policy.inbound->size_bytes() + policy.outbound->size_bytes();
+std::shared_ptr<const Table> Table::with(InstructionSet set) const {
+  auto table = std::make_shared<Table>(*this);
+  table->lookup_ = lookup_batch(set);
+  return table;
+}
+
+std::shared_ptr<const Table> Table::replica(std::pmr::memory_resource& memory,
+                                            const Table* before) const {
+  auto table = std::make_shared<Table>(*this);
+  // Policies that share an image share its copy.
+  std::unordered_map<const PolicyImage*, std::shared_ptr<const PolicyImage>> copies;
+  if (before != nullptr) {
+    for (const auto& policy : before->policies_) {
+      if (policy == nullptr) continue;
+      for (const auto& image : policy->images) copies.emplace(image->original(), image);
+    }
+  }
+  for (std::size_t i = 0; i < policies_.size(); ++i) {
+    if (policies_[i] == nullptr) continue;
+    auto policy = std::make_shared<Policy>(*policies_[i]);
+    for (std::size_t direction = 0; direction < 2; ++direction) {
+      auto& image = policy->images[direction];
+      auto& copy = copies[image.get()];
+      if (copy == nullptr) copy = PolicyImage::copy(image, memory);
+      image = copy;
+      table->images_[i * 2 + direction] = image->lines();
+    }
+    table->policies_[i] = std::move(policy);
+  }
+  return table;
+}
+
+std::size_t Table::size_bytes() const {
+  std::size_t bytes = sizeof(*this) + lb_index_->size_bytes() +
+                      policy_of_.size() * sizeof(PolicyIndex) +
+                      policies_.size() * (2 * sizeof(Line*) + sizeof(std::shared_ptr<Policy>));
+  std::unordered_set<const void*> counted;
+  for (const auto& policy : policies_) {
+    if (policy == nullptr) continue;
+    bytes += sizeof(Policy) + policy->groups.size() * sizeof(std::shared_ptr<GroupIndex>);
+    for (const auto& image : policy->images)
+      if (counted.insert(image.get()).second) bytes += image->size_bytes();
+    for (const auto& group : policy->groups)
+      if (counted.insert(group.get()).second) bytes += group->size_bytes();
+  }
   return bytes;
+}
+
+std::vector<PolicyReport> Table::policy_reports() const {
+  std::vector<std::size_t> users(policies_.size());
+  for (PolicyIndex policy : policy_of_)
+    if (policy < users.size()) ++users[policy];
+  std::vector<PolicyReport> reports;
+  for (std::size_t i = 0; i < policies_.size(); ++i) {
+    if (policies_[i] == nullptr) continue;
+    const Policy& policy = *policies_[i];
+    PolicyReport report{
+        {}, users[i], {policy.images[0]->size_bytes(), policy.images[1]->size_bytes()}};
+    for (const auto& group : policy.groups) report.groups.push_back(group->group().group->id);
+    reports.push_back(std::move(report));
+  }
+  return reports;
 }
 
 }  // namespace sluice::rules

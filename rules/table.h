@@ -2,49 +2,93 @@
 //
 // The table: every policy of the node in the immutable form that workers look packets up in.
 //
-// Why a lookup takes nearly constant time. Rules only allow, so nobody asks which rule comes first:
-// the verdict on a packet is one bit, a function of (policy, direction, service, remote address).
+// What is asked. A packet that opens a flow passes if at least one rule of one group attached to
+// its LB allows it. Rules only allow: there are no priorities and no order, so the answer is one
+// bit, a function of (policy, direction, protocol and service, remote address), and adding a rule
+// can only turn bits on. A general classifier (rte_acl, tuple space search) must find the best of
+// many matches; here it is enough to have the union written down.
 //
-//  1. LB. (zone, local address) is looked up in a hash table: the LB and its policy. LBs with the
-//     same set of groups share one policy, and policies that a change does not touch are shared
-//     with the table before it.
-//  2. Service class. Ports that no rule tells apart behave alike. The rules' port borders cut the
-//     65,536 ports of a protocol into classes; a packet's port becomes a small integer. ICMP types
-//     and other protocols get classes in the same numbering.
-//  3. Any source. A bit per class says whether some rule opens it to every address. A public
-//     listener is decided here and its packets never look at an address.
-//  4. Address row. The borders of the rules' networks cut the address space into intervals; each
-//     points to a row of bits, a bit per service class. Intervals with equal rows share one.
-//  5. Verdict. row[service class].
+// One image a policy and direction. LBs with the same set of groups share a policy; policies whose
+// rules come to the same bytes share an image; a change compiles only the policies it touches and
+// takes the others over. An image is one run of cache lines, with offsets instead of pointers
+// (policy_image.h), so it can be copied as it is into a worker's own memory (replica()).
+//
+// How a packet is looked up, and why in nearly constant time:
+//
+//  1. LB (lb_index.h). (zone, local address) in a hash table: the LB and its policy; policy and
+//     direction: the image; the family: its head, two lines that say where everything else is.
+//  2. Service axis (service_axis.h). TCP, UDP and SCTP ports, ICMP and ICMPv6 type and code, and
+//     all other protocols by number: six axes of 65,536 numbers. What a rule says of protocol and
+//     port is runs of numbers on axes; a packet is one number on one axis.
+//  3. Open to any source. A map of the axis (one byte for each 256 numbers, which says which of the
+//     few distinct pages of 256 bits it has) tells whether some rule opens the number to every
+//     address of the family. A public listener is decided here and its packets never look at an
+//     address.
+//  4. Interval. The borders of all rules' networks cut the family's addresses into intervals inside
+//     which no rule can tell two addresses apart. A tree finds the packet's: its nodes are cache
+//     lines of sorted borders, and the count of borders below the address is the child to go to: 16
+//     children a node in IPv4, 8 in IPv6. IPv6 trees are over the high 64 bits, where prefixes
+//     mostly end; a high half inside which something changes has a tree of its own over the low
+//     64 bits.
+//  5. Set. In each interval and axis stands the union of what the rules allow there: a set of
+//     numbers, written as its turns (the numbers from which on membership is the other one). The
+//     packet's number is in if it has reached an odd count of them. Up to four turns stand in the
+//     interval's slot itself, up to 31 in part of a line; beyond that pages of lines, then a
+//     bitmap.
 //
 // One packet: TCP from 10.1.2.3 to port 8080 of an LB whose rules are {TCP 443 from any} and
-// {TCP 8000-8999 from 10.0.0.0/8}. TCP classes: 0-442, 443, 444-7999, 8000-8999, 9000-65535; the
-// packet is in the fourth. It is not open to any source. Intervals: below 10.0.0.0, 10.0.0.0/8,
-// above; the packet is in the second, whose row has the fourth bit set: pass.
+// {TCP 8000-8999 from 10.0.0.0/8}. The TCP map says that 443 is open to any source and 8080 is not.
+// Borders: 9.255.255.255 and 10.255.255.255; one is below the address: interval 1. Its TCP slot has
+// the turns 8000 and 9000; 8080 has reached one of them, an odd count: pass.
 //
-// A thousand more rules add borders, not steps: two searches whose depth grows with the logarithm
-// of the borders, and loads whose cost is that of the cache level the policy fits in.
+// A thousand rules more add intervals, not steps: 16 (IPv4) times as many for each level of the
+// tree. What a lookup costs is then the cache level that an image lies in, hence the care for few
+// and small lines. Rules that overlap only merge in their sets, so an image is O(rules x nesting)
+// bytes, never O(rules^2): "every rule its own port and its own network inside the one before" is
+// the worst case, and what needs more than kLinesMax is refused, with the reason, at compile time.
+//
+// In batches (lookup_avx512.cpp) keys go through these steps side by side, so that the misses of
+// one hide behind the work of others, and nothing branches on what a key is. A batch of one policy
+// gathers from its image with one base; a mixed one loads key by key. AVX2 and scalar CPUs take
+// the same steps key by key (lookup_each.h). All are held against a loop over the rules.
+//
+// Which rule allowed a packet is another question, asked once, when a flow opens: a cold index for
+// each group (group_index.h), shared by all policies that hold the group.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <memory_resource>
 #include <optional>
 #include <span>
 #include <vector>
 
+#include "rules/group_index.h"
+#include "rules/lb_index.h"
+#include "rules/lookup.h"
 #include "rules/packet_key.h"
+#include "rules/policy_image.h"
 
 namespace sluice::rules {
-
-class PolicyTable;  // one (policy, direction)
-
-inline constexpr std::size_t kBatchMax = 64;
 
 // An LB address found in the table.
 struct LbMatch {
   LbId lb = 0;  // 0: no LB owns the address
   PolicyIndex policy = 0;
+};
+
+// What the LBs with one set of groups share.
+struct Policy {
+  std::array<std::shared_ptr<const PolicyImage>, 2> images;  // by direction
+  std::vector<std::shared_ptr<const GroupIndex>> groups;     // by id
+};
+
+// What one policy costs.
+struct PolicyReport {
+  std::vector<GroupId> groups;
+  std::size_t load_balancers = 0;
+  std::array<std::size_t, 2> size_bytes{};  // of its images, by direction
 };
 
 // Immutable after compile: any number of threads may read.
@@ -54,45 +98,61 @@ class Table {
   [[nodiscard]] std::uint64_t generation() const noexcept { return generation_; }
 
   // The LB that owns `local` in `zone` (index in the node's zone list).
-  [[nodiscard]] LbMatch find_lb(std::uint16_t zone, const Address& local) const noexcept;
+  [[nodiscard]] LbMatch find_lb(std::uint16_t zone, const Address& local) const noexcept {
+    const LbIndex::Owner owner = lb_index_->find(zone, local);
+    if (owner.lb == 0) return {};
+    return {owner.lb, policy_of_[owner.place]};
+  }
 
   // Does a rule of the key's policy and direction allow it? Any policy index but one from this
   // table's find_lb is undefined.
-  [[nodiscard]] bool allows(const PacketKey& key) const noexcept;
+  [[nodiscard]] bool allows(const PacketKey& key) const noexcept {
+    return lookup_(image_set(), &key, 1) != 0;
+  }
 
   // Bit i of the answer: allows(keys[i]). At most kBatchMax keys, any mix of policies, directions
   // and families.
-  [[nodiscard]] std::uint64_t allows_batch(std::span<const PacketKey> keys) const noexcept;
+  [[nodiscard]] std::uint64_t allows_batch(std::span<const PacketKey> keys) const noexcept {
+    return lookup_(image_set(), keys.data(), keys.size());
+  }
 
   // The rule that allows the key: of those that do, the one of the lowest group id, then the
   // first in that group's order. Slow (a cold index): asked once, when a flow opens.
   [[nodiscard]] std::optional<RuleRef> rule_of(const PacketKey& key) const noexcept;
 
+  // The same table with the lookup of another instruction set, which this CPU must have.
+  [[nodiscard]] std::shared_ptr<const Table> with(InstructionSet set) const;
+
+  // The same table with its images copied into `memory`, such as a worker's own. Images that
+  // `before`, an earlier replica in that memory, already holds are shared with it.
+  // Throws what the memory throws (std::bad_alloc).
+  [[nodiscard]] std::shared_ptr<const Table> replica(std::pmr::memory_resource& memory,
+                                                     const Table* before) const;
+
   // Memory held by this table, shared parts counted once. Bytes.
-  [[nodiscard]] std::size_t size_bytes() const noexcept;
-  [[nodiscard]] std::size_t policies() const noexcept { return policies_.size(); }
+  [[nodiscard]] std::size_t size_bytes() const;
+  [[nodiscard]] std::size_t policies() const noexcept { return policies_in_use_; }
   [[nodiscard]] std::size_t load_balancers() const noexcept { return load_balancers_; }
+  [[nodiscard]] std::vector<PolicyReport> policy_reports() const;
+  // For tests and reports: `policy` as find_lb gives it.
+  [[nodiscard]] const Policy& policy(PolicyIndex policy) const noexcept {
+    return *policies_[policy];
+  }
 
  private:
   friend class Compiler;
 
-  struct Policy {
-    std::shared_ptr<const PolicyTable> inbound;
-    std::shared_ptr<const PolicyTable> outbound;
-  };
-  // Open addressing, a power of two of slots, at most half full; lb == 0: free.
-  struct Slot {
-    Address address;
-    LbMatch match;
-    std::uint16_t zone = 0;
-  };
-  [[nodiscard]] std::size_t slot_of(std::uint16_t zone, const Address& local) const noexcept;
-  [[nodiscard]] const PolicyTable& policy_of(const PacketKey& key) const noexcept;
+  [[nodiscard]] ImageSet image_set() const noexcept { return {images_.data(), levels_}; }
 
   std::uint64_t generation_ = 0;
+  LookupBatch lookup_ = lookup_batch(best_instruction_set());
+  std::shared_ptr<const LbIndex> lb_index_;
+  std::vector<PolicyIndex> policy_of_;                   // by LbPlace
+  std::vector<const Line*> images_;                      // policy * 2 + direction; null: no policy
+  std::vector<std::shared_ptr<const Policy>> policies_;  // null: free for another policy
+  TreeLevels levels_;                                    // of the deepest image
+  std::size_t policies_in_use_ = 0;
   std::size_t load_balancers_ = 0;
-  std::vector<Slot> slots_;
-  std::vector<Policy> policies_;
 };
 
 }  // namespace sluice::rules

@@ -3,11 +3,15 @@
 
 #include <algorithm>
 #include <array>
+#include <deque>
+#include <map>
 #include <set>
+#include <tuple>
 
 #include <fmt/format.h>
 
 #include "rules/iana_protocols.h"
+#include "rules/printable.h"
 
 namespace sluice::rules {
 namespace {
@@ -19,16 +23,25 @@ std::string_view trim(std::string_view text) {
   return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
 }
 
+bool is_digits(std::string_view text) {
+  return !text.empty() &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+tl::unexpected<Error> leading_zero(std::string_view text) {
+  return fail(ErrorCode::invalid,
+              fmt::format("{}: a leading zero could mean octal; write it without", quote(text)));
+}
+
 Result<std::uint16_t> parse_port(std::string_view text) {
+  if (!is_digits(text))
+    return fail(ErrorCode::invalid, fmt::format("{} is not a port", quote(text)));
+  if (text.size() > 1 && text[0] == '0') return leading_zero(text);
   unsigned value = 0;
-  bool digits = !text.empty() && text.size() <= 10;
-  for (char c : text) {
-    digits = digits && c >= '0' && c <= '9';
-    if (digits) value = std::min(value * 10 + static_cast<unsigned>(c - '0'), 100'000u);
-  }
-  if (!digits) return fail(ErrorCode::invalid, fmt::format("\"{}\" is not a port", text));
+  for (char c : text) value = std::min(value * 10 + static_cast<unsigned>(c - '0'), 100'000u);
   if (value > 65535) {
-    return fail(ErrorCode::invalid, fmt::format("port {} is greater than 65535", text));
+    return fail(ErrorCode::invalid,
+                fmt::format("port {} is greater than 65535", printable(text, kQuotedMax)));
   }
   return static_cast<std::uint16_t>(value);
 }
@@ -42,7 +55,7 @@ Result<PortRange> parse_port_item(std::string_view item) {
   if (!last) return tl::unexpected(last.error());
   if (*first > *last) {
     return fail(ErrorCode::invalid,
-                fmt::format("\"{}\": first port is greater than last", trim(item)));
+                fmt::format("{}: first port is greater than last", quote(trim(item))));
   }
   return PortRange{*first, *last};
 }
@@ -92,11 +105,12 @@ Protocol protocol_of_number(std::uint8_t number) {
   }
 }
 
-// Rules with different keys differ; equal keys are compared whole. Keeps updates of large groups
-// from comparing every rule with every other.
-std::string content_key(const Rule& rule) {
-  return fmt::format("{} {} {}", to_string(rule.ports), to_string(rule.network.range.first),
-                     to_string(rule.network.range.last));
+// What a rule allows, as a key: equal where Rule::same_match holds.
+auto match_of(const Rule& rule) {
+  std::vector<PortRange> ports = rule.ports.ranges;
+  return std::tuple(rule.direction, rule.protocol.kind, rule.protocol.number, std::move(ports),
+                    rule.icmp_type, rule.icmp_code, rule.network.type, rule.network.range,
+                    rule.network.vpc);
 }
 
 constexpr std::array<std::string_view, 9> kStatusNames{"Creating",
@@ -151,16 +165,16 @@ Result<Protocol> parse_protocol(std::string_view text) {
   for (const ProtocolName& entry : kProtocolNames)
     if (equals_ignoring_case(entry.name, text)) return Protocol{entry.kind, 0};
   if (const auto number = iana_protocol_number(text)) return protocol_of_number(*number);
-  if (!text.empty() && text.size() <= 3 &&
-      std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; })) {
+  if (is_digits(text) && text.size() <= 3) {
+    if (text.size() > 1 && text[0] == '0') return leading_zero(text);
     unsigned number = 0;
     for (char c : text) number = number * 10 + static_cast<unsigned>(c - '0');
     if (number <= 255) return protocol_of_number(static_cast<std::uint8_t>(number));
   }
   return fail(ErrorCode::invalid,
-              fmt::format("unknown protocol \"{}\"; use All, All_TCP, All_UDP, Custom_TCP, "
+              fmt::format("unknown protocol {}; use All, All_TCP, All_UDP, Custom_TCP, "
                           "Custom_UDP, ICMP, ICMPv6, SCTP, an IANA name such as ESP, or 0-255",
-                          text));
+                          quote(text)));
 }
 
 std::string to_string(const Protocol& protocol) {
@@ -195,7 +209,7 @@ Result<LbStatus> parse_status(std::string_view text) {
   text = trim(text);
   for (std::size_t i = 0; i < kStatusNames.size(); ++i)
     if (equals_ignoring_case(kStatusNames[i], text)) return static_cast<LbStatus>(i);
-  return fail(ErrorCode::invalid, fmt::format("unknown status \"{}\"; use one of {}", text,
+  return fail(ErrorCode::invalid, fmt::format("unknown status {}; use one of {}", quote(text),
                                               fmt::join(kStatusNames, ", ")));
 }
 
@@ -222,27 +236,26 @@ std::vector<Problem> check_group(const Group& group, std::string_view where) {
 }
 
 void keep_identities(const Group* previous, Group& next, RuleId& next_id) {
-  std::map<RuleId, bool> free;  // identities of `previous` that nobody has taken yet
+  std::set<RuleId> free;  // identities of `previous` that nobody has taken yet
   if (previous != nullptr)
-    for (const Rule& rule : previous->rules) free[rule.id] = true;
-  const auto take = [&](RuleId id) {
-    const auto found = free.find(id);
-    if (found == free.end() || !found->second) return false;
-    found->second = false;
-    return true;
-  };
+    for (const Rule& rule : previous->rules) free.insert(rule.id);
   // Ids that were sent count first, then equal content, then new ids.
   for (Rule& rule : next.rules)
-    if (rule.id != 0 && !take(rule.id)) rule.id = 0;
-  std::multimap<std::string, const Rule*> by_content;
+    if (rule.id != 0 && free.erase(rule.id) == 0) rule.id = 0;
+  // Equal rules are told apart by their order; each identity is looked at once.
+  std::map<decltype(match_of(next.rules[0])), std::deque<RuleId>> by_match;
   if (previous != nullptr)
-    for (const Rule& rule : previous->rules) by_content.emplace(content_key(rule), &rule);
+    for (const Rule& rule : previous->rules)
+      if (free.contains(rule.id)) by_match[match_of(rule)].push_back(rule.id);
   for (Rule& rule : next.rules) {
     if (rule.id != 0) continue;
-    const auto [begin, end] = by_content.equal_range(content_key(rule));
-    for (auto it = begin; it != end && rule.id == 0; ++it)
-      if (it->second->same_match(rule) && take(it->second->id)) rule.id = it->second->id;
-    if (rule.id == 0) rule.id = next_id++;
+    const auto same = by_match.find(match_of(rule));
+    if (same != by_match.end() && !same->second.empty()) {
+      rule.id = same->second.front();
+      same->second.pop_front();
+    } else {
+      rule.id = next_id++;
+    }
   }
 }
 

@@ -8,6 +8,7 @@
 #include "control/cli/cli.h"
 #include "control/cli/node_settings.h"
 #include "rules/compile.h"
+#include "rules/json_place.h"
 
 namespace sluice::control::cli {
 namespace {
@@ -60,10 +61,10 @@ Outcome<int> report(const Call& call, const std::string& path, const std::string
                     const rules::Error& error) {
   std::vector<rules::Problem> problems = error.problems;
   if (problems.empty()) problems.push_back({"", error.message});
+  const auto placed = rules::place(text, std::move(problems));
   if (call.json) {
     Json items = Json::array();
-    for (const auto& problem : problems) {
-      const rules::Position at = rules::locate(text, problem.where);
+    for (const auto& [at, line, problem] : placed) {
       items.push_back({{"line", at.line},
                        {"column", at.column},
                        {"field", problem.where},
@@ -71,11 +72,10 @@ Outcome<int> report(const Call& call, const std::string& path, const std::string
     }
     print_json({{"action", "check"}, {"file", path}, {"ok", false}, {"items", items}});
   }
-  for (const auto& problem : problems)
-    fmt::print(stderr, "{}", rules::diagnostic(printable(path), text, problem));
-  return fail(
-      error.code == rules::ErrorCode::capacity ? kExitCapacity : kExitUsage,
-      fmt::format("{}: {} problem{}", path, problems.size(), problems.size() == 1 ? "" : "s"));
+  for (const auto& problem : placed)
+    fmt::print(stderr, "{}", rules::diagnostic(printable(path), problem));
+  return fail(error.code == rules::ErrorCode::capacity ? kExitCapacity : kExitUsage,
+              fmt::format("{}: {} problem{}", path, placed.size(), placed.size() == 1 ? "" : "s"));
 }
 
 Outcome<int> check(Call& call) {

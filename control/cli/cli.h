@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "rules/json.h"
+#include "rules/printable.h"
 
 namespace sluice::control::cli {
 
@@ -93,7 +94,7 @@ void print_table(const std::vector<std::string>& head,
                  const std::vector<std::vector<std::string>>& rows);
 // A remark for people, on stderr, silenced by --quiet and --json.
 void remark(const Call& call, std::string_view text);
-[[nodiscard]] std::string printable(std::string_view text);
+using rules::printable;
 // A member as text: strings without quotes, null as "".
 [[nodiscard]] std::string field(const Json& json, const char* name);
 // "generation 12 (compile 80 µs, store 350 µs, swap 4 µs)"

@@ -30,6 +30,15 @@ void vpc_options(po::options_description& options) {
       "a prefix of the VPC, IPv4 or IPv6; repeatable");
 }
 
+// Counts of flows that are shown where they are not 0.
+constexpr std::pair<const char*, const char*> kFlowWords[] = {
+    {"flows_embryonic", "without a reply"},
+    {"flows_pressed", "opened with less than a quarter of the room left"},
+    {"flows_replaced", "without a reply, that gave way in a full table"},
+    {"flows_replaced_by_share", "the same, beyond the share of their host"},
+    {"flows_adopted", "adopted after the start"},
+};
+
 void print_stats(const Json& data) {
   std::vector<std::vector<std::string>> rows;
   const auto row = [&](const Json& counts, const std::string& name) {
@@ -47,6 +56,14 @@ void print_stats(const Json& data) {
     if (worker.value("is_hung", false))
       fmt::print(stderr, "Warning: worker {} hangs: it has polled no port for {} ms\n",
                  field(worker, "lcore"), field(worker, "silent_ms"));
+
+  rows.clear();
+  rows.push_back(
+      {"room for IPv4 flows", field(total, "cells_free") + " of " + field(total, "cells_max")});
+  for (const auto& [name, words] : kFlowWords)
+    if (total.value(name, std::uint64_t{0}) != 0) rows.push_back({words, field(total, name)});
+  print("");
+  print_table({"FLOWS", ""}, rows);
 
   rows.clear();
   const Json dropped = total.value("dropped", Json::object());
@@ -137,18 +154,37 @@ Outcome<int> create_vpc(Call& call) {
   return vpc_answer(call, "create", envelope);
 }
 
-Outcome<int> delete_vpc(Call& call) {
+// By id or by name.
+Outcome<Json> find_vpc(const Call& call, const std::string& word) {
   const auto vpcs = request(call, "GET", "/vpc/list/");
   if (!vpcs) return tl::unexpected(vpcs.error());
-  for (const Json& vpc : *vpcs) {
-    if (field(vpc, "vpc_id") != call.words[0] && field(vpc, "vpc_name") != call.words[0]) continue;
-    const auto sure = confirm(call, fmt::format("Delete VPC {}?", field(vpc, "vpc_name")));
-    if (!sure) return sure;
-    return vpc_answer(call, "delete",
-                      request_whole(call, "DELETE", "/vpc/" + field(vpc, "vpc_id") + "/"));
-  }
-  return fail(kExitNotFound, fmt::format("there is no VPC \"{}\"", call.words[0]),
+  for (const char* name : {"vpc_id", "vpc_name"})
+    for (const Json& vpc : *vpcs)
+      if (field(vpc, name) == word) return vpc;
+  return fail(kExitNotFound, fmt::format("there is no VPC \"{}\"", word),
               "sluicectl vpc list shows those there are");
+}
+
+std::string path_of(const Json& vpc) {
+  return "/vpc/" + field(vpc, "vpc_id") + "/";
+}
+
+Outcome<int> update_vpc(Call& call) {
+  if (!call.has("name") && !call.has("cidr"))
+    return fail(kExitUsage, "nothing to change", "give --name or --cidr");
+  const auto vpc = find_vpc(call, call.words[0]);
+  if (!vpc) return tl::unexpected(vpc.error());
+  const Json body{{"vpc_name", call.has("name") ? Json(call.text("name")) : (*vpc)["vpc_name"]},
+                  {"cidrs", call.has("cidr") ? Json(call.texts("cidr")) : (*vpc)["cidrs"]}};
+  return vpc_answer(call, "update", request_whole(call, "PUT", path_of(*vpc), body));
+}
+
+Outcome<int> delete_vpc(Call& call) {
+  const auto vpc = find_vpc(call, call.words[0]);
+  if (!vpc) return tl::unexpected(vpc.error());
+  const auto sure = confirm(call, fmt::format("Delete VPC {}?", field(*vpc, "vpc_name")));
+  if (!sure) return sure;
+  return vpc_answer(call, "delete", request_whole(call, "DELETE", path_of(*vpc)));
 }
 
 }  // namespace
@@ -161,6 +197,8 @@ std::vector<Verb> node_verbs() {
       {"vpc list", "", "the VPCs that rules may name", "vpc list", 0, 0, no_options, list_vpcs},
       {"vpc create", "", "creates a VPC; prints its id",
        "vpc create --name prod --cidr 10.8.0.0/16", 0, 0, vpc_options, create_vpc},
+      {"vpc update", "VPC", "replaces a VPC's name or prefixes; rules that name it follow",
+       "vpc update prod --cidr 10.8.0.0/16 --cidr fd00:8::/48", 1, 1, vpc_options, update_vpc},
       {"vpc delete", "VPC", "deletes a VPC that no rule names", "vpc delete prod --force", 1, 1,
        force_option, delete_vpc},
   };

@@ -36,10 +36,15 @@ int exit_code_of(rules::ErrorCode code) {
   return kExitGeneral;
 }
 
-// Characters, not bytes: what a terminal's column counts (wide ones aside).
+// Columns of a terminal.
 std::size_t width_of(std::string_view text) {
-  return static_cast<std::size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+  std::size_t columns = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const rules::CodePoint point = rules::code_point_at(text, at);
+    columns += point.is_valid ? rules::columns_of(point.value) : 1;
+    at += point.bytes;
+  }
+  return columns;
 }
 
 }  // namespace
@@ -64,19 +69,6 @@ std::string Call::text(const char* name) const {
 
 std::vector<std::string> Call::texts(const char* name) const {
   return has(name) ? options[name].as<std::vector<std::string>>() : std::vector<std::string>{};
-}
-
-std::string printable(std::string_view text) {
-  std::string out;
-  for (char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f) {
-      out += fmt::format("\\x{:02x}", byte);
-    } else {
-      out += c;
-    }
-  }
-  return out;
 }
 
 std::string field(const Json& json, const char* name) {

@@ -54,9 +54,11 @@ struct DpdkDataplane::Parts {
   std::vector<void*> worker_memory;  // tables of flows and of fragments
   std::vector<std::unique_ptr<Worker>> workers;
   std::optional<Watchdog> watchdog;
-  // Publisher only. Snapshots that a worker may still read: the one in force, and those whose
-  // grace period did not end.
-  std::vector<std::shared_ptr<const Snapshot>> held;
+  // Publisher only.
+  std::optional<Replicas> replicas;
+  // What a worker may still read, a snapshot a worker: those in force, and those whose grace
+  // period did not end.
+  std::vector<std::vector<std::shared_ptr<const Snapshot>>> held;
   bool ports_open = false;
   bool spreads_by_ports = false;
 
@@ -72,6 +74,8 @@ struct DpdkDataplane::Parts {
     if (ports_open) close_ports(shared.ports);
     handover.reset();
     workers.clear();
+    held.clear();
+    replicas.reset();
     for (void* memory : worker_memory) rte_free(memory);
     rte_free(shared.rcu);
     rte_mempool_free(pool);
@@ -187,6 +191,10 @@ rules::Result<void> DpdkDataplane::Parts::open_workers(const DpdkConfig& config)
     if (rte_eal_remote_launch(run_worker, worker.get(), worker->lcore) != 0)
       return fail(ErrorCode::system, "worker " + std::to_string(worker->index) + " did not start");
   }
+  std::vector<int> nodes;
+  for (const auto& worker : workers)
+    nodes.push_back(static_cast<int>(rte_lcore_to_socket_id(worker->lcore)));
+  replicas.emplace(config.table_replicas, nodes);
   watchdog.emplace(workers, config.watchdog_ms, config.alarm);
   return {};
 }
@@ -212,6 +220,8 @@ rules::Result<std::unique_ptr<DpdkDataplane>> DpdkDataplane::open(const DpdkConf
   }
   eal.memory_bytes += cpus->size() * (FlowTable::size_bytes(config.flows_max) +
                                       FragmentTracker::size_bytes(config.datagrams_max));
+  if (config.table_replicas != TableReplicas::shared)
+    eal.memory_bytes += cpus->size() * kReplicaRoomBytes;
   if (auto started = start_eal(eal); !started) return tl::unexpected(started.error());
 
   auto parts = std::make_unique<Parts>();
@@ -241,18 +251,19 @@ std::vector<std::string> DpdkDataplane::zones() const {
 }
 
 rules::Result<SwapReport> DpdkDataplane::publish(std::shared_ptr<const Snapshot> snapshot) {
+  auto snapshots = parts_->replicas->make(snapshot);
+  if (!snapshots) return tl::unexpected(snapshots.error());
   const auto begin = Clock::now();
-  const Snapshot* pointer = snapshot.get();
-  parts_->held.push_back(std::move(snapshot));
-  for (const auto& worker : parts_->workers)
-    worker->snapshot.store(pointer, std::memory_order_release);
+  for (std::size_t i = 0; i < snapshots->size(); ++i)
+    parts_->workers[i]->snapshot.store((*snapshots)[i].get(), std::memory_order_release);
+  parts_->held.push_back(std::move(*snapshots));
   const auto deadline = begin + kGracePeriodMax;
   std::vector<std::uint64_t> rounds;
   for (const auto& worker : parts_->workers)
     rounds.push_back(worker->rounds.load(std::memory_order_relaxed));
   // Nobody uses the old table, and everybody has taken the new one.
   bool in_force = parts_->wait_for_round(deadline);
-  while (in_force && !parts_->all_run(pointer->generation())) {
+  while (in_force && !parts_->all_run(snapshot->generation())) {
     in_force = Clock::now() < deadline;
     std::this_thread::yield();
   }
@@ -265,7 +276,7 @@ rules::Result<SwapReport> DpdkDataplane::publish(std::shared_ptr<const Snapshot>
   parts_->held.erase(parts_->held.begin(), parts_->held.end() - 1);
   const auto swap_ns = static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - begin).count());
-  return SwapReport{swap_ns, parts_->review(pointer->generation())};
+  return SwapReport{swap_ns, parts_->review(snapshot->generation())};
 }
 
 std::vector<WorkerReport> DpdkDataplane::workers() const {

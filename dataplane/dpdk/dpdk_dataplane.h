@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "dataplane/dataplane.h"
+#include "dataplane/dpdk/replicas.h"
 
 namespace sluice::dataplane::dpdk {
 
@@ -37,6 +38,7 @@ struct DpdkConfig {
   std::uint32_t flows_max = 1u << 20;  // per worker
   std::uint32_t datagrams_max = 8192;  // in fragments, per worker
   bool huge_pages = true;
+  TableReplicas table_replicas = TableReplicas::per_node;
   std::uint32_t watchdog_ms = 1000;               // a worker without a round for so long hangs
   std::function<void(const WorkerAlarm&)> alarm;  // called on a thread of the data plane
   bool rss = true;  // let ports spread frames over the workers where all of them can

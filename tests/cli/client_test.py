@@ -168,6 +168,20 @@ class Client(unittest.TestCase):
         self.assertEqual(self.run_ctl("lb", "status", "front", "Powered", "off").returncode, 0)
         self.assertEqual(self.server.requests[-1][2], {"status": "Powered off"})
 
+    def test_vpc_update_keeps_what_is_not_given_and_finds_the_id_before_a_name(self):
+        vpcs = [{"vpc_id": 1, "vpc_name": "2", "cidrs": ["10.8.0.0/16"]},
+                {"vpc_id": 2, "vpc_name": "prod", "cidrs": ["10.9.0.0/16", "fd00::/48"]}]
+        self.server.replies["GET", "/vpc/list/"] = (200, vpcs, "Success", {})
+        self.server.replies["PUT", "/vpc/2/"] = (200, {**vpcs[1], **APPLIED}, "VPC updated.", {})
+        for arguments, body in (
+                (["2", "--name", "inner"], {"vpc_name": "inner", "cidrs": vpcs[1]["cidrs"]}),
+                (["prod", "--cidr", "10.7.0.0/16"], {"vpc_name": "prod", "cidrs": ["10.7.0.0/16"]})):
+            result = self.run_ctl("vpc", "update", *arguments)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertEqual(self.server.requests[-1], ("PUT", "/vpc/2/", body))
+        self.assertEqual(self.run_ctl("vpc", "update", "nosuch", "--name", "x").returncode, 10)
+        self.assertEqual(self.run_ctl("vpc", "update", "prod").returncode, 2)
+
     def test_wrong_usage_is_exit_2(self):
         for arguments in ([], ["nosuch"], ["lb"], ["lb", "show"], ["lb", "list", "x"],
                           ["attach", "front"], ["lb", "list", "--nosuch"], ["lb", "add"],

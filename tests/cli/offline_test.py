@@ -79,17 +79,82 @@ class Offline(unittest.TestCase):
         self.assertIn(f"{path}:4:46: error: [1].protocol_name", result.stderr)
         self.assertIn("2 problems", result.stderr)
 
+    def check(self, content):
+        """What `check` prints for a file that it must refuse, without the path."""
+        path = self.path / "rules.json"
+        path.write_bytes(content)
+        result = run("check", path)
+        self.assertEqual(result.returncode, 2, result.stderr)
+        return result.stderr.replace(f"{path}", "rules.json").splitlines()
+
     def test_check_places_syntax_errors_and_duplicate_keys(self):
-        result = run("check", self.file("a.json", '{"name": "a",\n "name": "b"}'))
-        self.assertEqual(result.returncode, 2)
-        self.assertRegex(result.stderr, r"a\.json:2:\d+: error: the key \"name\" stands twice")
+        lines = self.check(b'{"name": "a",\n "name": "b"}')
+        self.assertEqual(lines[0], 'rules.json:2:2: error: the key "name" stands twice in one object')
+        self.assertEqual(lines[1:3], ['   "name": "b"}', "   ^"])
+        lines = self.check(b'[\n  {"rule_type": Inbound}\n]\n')
+        self.assertRegex(lines[0], r"^rules\.json:2:17: error: not valid JSON: ")
+        self.assertEqual(lines[1:3], ['    {"rule_type": Inbound}', " " * 18 + "^"])
+        self.assertEqual(self.check(b"")[0], "Error: rules.json cannot be read, or is empty")
+        self.assertRegex(self.check(b'[{"a": 1}')[0], r"^rules\.json:1:10: error: not valid JSON")
+        self.assertRegex(self.check(b'["\xff"]')[0], r"^rules\.json:1:3: error: .*UTF-8")
         self.assertEqual(run("check", self.path / "missing").returncode, 2)
+
+    RULES = (b'[{"rule_type": "Outbound", "protocol_name": "All", "network": "any"},\n'
+             b'%s{"rule_type": "Inbound", "protocol_name": "TCP", %s"port_range": "443-80"%s'
+             b'"network": "any"}]\n')
+
+    def test_check_points_at_the_value_whatever_stands_before_it(self):
+        reason = ': error: [1].port_range: "443-80": first port is greater than last'
+        for before, between, place, wide in (
+                # A tab is one column of the number, and is shown as one.
+                (b"\t", b"", "2:65", 0),
+                # The number counts bytes; the caret stands under the character, and two of
+                # those before it are as wide as two.
+                (b"", '"description": "é日本", '.encode(), "2:91", 2)):
+            lines = self.check(self.RULES % (before, between, b", "))
+            self.assertEqual(lines[0], "rules.json:" + place + reason)
+            self.assertEqual(lines[2].index("^"), lines[1].index('"443-80"') + wide)
+            self.assertEqual(len(lines), 4, lines)
+
+    def test_check_reads_files_of_windows(self):
+        content = (self.RULES % (b"", b"", b",\n")).replace(b"\n", b"\r\n")
+        for mark in (b"", b"\xef\xbb\xbf"):
+            lines = self.check(mark + content)
+            self.assertRegex(lines[0], r"^rules\.json:2:64: error: \[1\]\.port_range")
+            self.assertTrue(lines[1].endswith('"443-80",'), lines[1])
+
+    def test_check_shows_the_part_of_a_long_line_that_matters(self):
+        lines = self.check(self.RULES % (b" " * 1_000_000, b"", b"," + b" " * 1_000_000))
+        self.assertRegex(lines[0], r"^rules\.json:2:1000064: error")
+        self.assertLess(len(lines[1]), 110)
+        self.assertIn('"port_range": "443-80",', lines[1])
+        self.assertEqual(lines[1][lines[2].index("^"):][:8], '"443-80"')
+
+    def test_check_tells_problems_in_the_order_of_the_file(self):
+        lines = self.check(b'[{"network": "x",\n "port_range": "9-8",\n "protocol_name": "TCP",\n'
+                           b' "typo": 1,\n "rule_type": "Sideways"},\n {}]')
+        places = [line.split(": ")[0] for line in lines if line.startswith("rules.json:")]
+        self.assertEqual(places, [f"rules.json:{place}" for place in
+                                  ("1:14", "2:16", "4:10", "5:15", "6:2", "6:2", "6:2")])
+        self.assertIn("7 problems", lines[-1])
+
+    def test_check_prints_nothing_that_a_terminal_obeys(self):
+        lines = self.check(b'[{"rule_type": "\\u001b[2J", "\\u0007": 1}]')
+        self.assertNotRegex("\n".join(lines), "[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+        self.assertIn(r'"\x1b[2J" is neither Inbound nor Outbound', "\n".join(lines))
+
+    def test_check_of_a_hundred_thousand_problems_ends(self):
+        rules = [{"rule_type": "Inbound", "protocol_name": "TCP", "network": "any", "port_range": "x"}]
+        lines = self.check(json.dumps(rules * 100_000).encode())
+        self.assertIn("100001 problems", lines[-1])
 
     def test_check_json_lists_the_problems(self):
         result = run("check", self.file("a.json", [rule(port_range="x")]), "--json")
         body = json.loads(result.stdout)
         self.assertEqual((body["action"], body["ok"]), ("check", False))
-        self.assertEqual(body["items"][0]["field"], "[0].port_range")
+        self.assertEqual([(item["line"], item["column"], item["field"]) for item in body["items"]],
+                         [(1, 1, ""), (1, 83, "[0].port_range")])
+        self.assertIn("Outbound", body["items"][0]["message"])
 
     def simulate(self, outside, inside=(), *more, node=NODE):
         pcap(self.path / "out.pcap", outside)

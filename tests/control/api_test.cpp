@@ -147,6 +147,19 @@ TEST_F(Api, CreatesReadsReplacesAndDeletesAGroup) {
   EXPECT_EQ(call("GET", "/security_group/3/").status, 404);
 }
 
+TEST_F(Api, CreatesReplacesAndDeletesAVpc) {
+  const Answer created = call("POST", "/vpc/", R"({"vpc_name":"prod","ipv4_cidr":"10.8.0.0/16"})");
+  EXPECT_EQ(created.body["message"], "VPC created successfully.");
+  EXPECT_EQ(created.body["data"]["vpc_id"], 1);
+  const Answer updated =
+      call("PUT", "/vpc/1/", R"({"vpc_name":"prod","cidrs":["10.9.0.0/16","fd00::/48"]})");
+  EXPECT_EQ(updated.body["message"], "VPC updated successfully.") << updated.body.dump();
+  EXPECT_EQ(updated.body["data"]["generation"], 3);
+  EXPECT_EQ(call("GET", "/vpc/1/").body["data"]["cidrs"], (Json{"10.9.0.0/16", "fd00::/48"}));
+  EXPECT_EQ(call("DELETE", "/vpc/1/").status, 200);
+  EXPECT_EQ(call("GET", "/vpc/list/").body["data"], Json::array());
+}
+
 TEST_F(Api, AttachesAndDetachesSeveralGroupsInOneAction) {
   const int a = create_group("a"), b = create_group("b", "22"), lb = register_lb();
   const std::string attach = fmt::format("/security_group/{}/attach/", lb);
@@ -221,7 +234,7 @@ TEST_F(Api, RefusesByStatusAndFieldAndChangesNothing) {
   const Refusal kCases[] = {
       {"POST", "/security_group/", "{", 400, "1:2"},
       {"POST", "/security_group/", "[]", 400, "body"},
-      {"POST", "/security_group/", R"({"name":"x","name":"y"})", 400, "1:19"},
+      {"POST", "/security_group/", R"({"name":"x","name":"y"})", 400, "1:13"},
       {"POST", "/security_group/", "", 400, "name"},
       {"POST", "/security_group/", R"({"name":"x","rules":[{}]})", 400, "rules[0].network"},
       {"PUT", "/security_group/99/", R"({"name":"x"})", 404, ""},
@@ -242,6 +255,8 @@ TEST_F(Api, RefusesByStatusAndFieldAndChangesNothing) {
       {"PUT", "/appliances/7/status/", R"({"status":"Running"})", 404, ""},
       {"DELETE", "/appliances/7/", "", 404, ""},
       {"DELETE", "/vpc/7/", "", 404, ""},
+      {"PUT", "/vpc/7/", R"({"vpc_name":"p","ipv4_cidr":"10.0.0.0/8"})", 404, ""},
+      {"POST", "/vpc/", R"({"vpc_name":"p"})", 400, "ipv4_cidr"},
       {"GET", "/nosuch/", "", 404, ""},
       {"PATCH", "/security_group/", "", 405, ""},
       {"GET", "/!/elsewhere", "", 404, ""},

@@ -3,45 +3,13 @@
 
 #include <gtest/gtest.h>
 
-#include <future>
-
-#include "tests/control/fake_dataplane.h"
+#include "tests/control/publisher_bed.h"
 
 namespace sluice::control {
 namespace {
 
 using rules::Json;
 using rules::Result;
-
-// Remembers one state in memory; refuses when told to.
-class MemoryStore final : public Store {
- public:
-  Result<std::optional<State>> load() override { return stored; }
-  Result<void> commit(const State& before, const State& after) override {
-    if (fails) return rules::fail(rules::ErrorCode::storage, "the disk is full");
-    if (stored) {
-      EXPECT_EQ(stored->generation, before.generation);
-    }
-    stored = after;
-    return {};
-  }
-  std::optional<State> stored;
-  std::atomic<bool> fails{false};
-};
-
-struct Bed {
-  MemoryStore store;
-  tests::FakeDataplane plane;
-  Publisher publisher{store, plane, {}};
-
-  Bed() { EXPECT_TRUE(publisher.start()); }
-  Result<Applied> change(Publisher::Change change) {
-    std::promise<Result<Applied>> answer;
-    publisher.submit(std::move(change),
-                     [&](Result<Applied> applied) { answer.set_value(std::move(applied)); });
-    return answer.get_future().get();
-  }
-};
 
 Publisher::Change create(const std::string& name) {
   return [name](const State& state) {

@@ -54,6 +54,17 @@ TEST(Service, BeginsWithTheBuiltInGroups) {
   EXPECT_TRUE(state.node.groups.at(2)->is_all_traffic_rule);
 }
 
+TEST(Service, EditsBuiltInGroupsLikeEveryOther) {
+  const State state = first_state();
+  const auto edited = update_group(state, 1, group_body("default", "8080"));
+  ASSERT_TRUE(edited);
+  EXPECT_EQ(edited->next.node.groups.at(1)->rules.size(), 2u);
+  EXPECT_EQ(edited->next.node.account_default_group, 1u);
+  const auto renamed = update_group(state, 2, group_body("Open"));
+  EXPECT_TRUE(renamed->next.node.groups.at(2)->is_all_traffic_rule);
+  EXPECT_FALSE(create_group(state, group_body("all"))->next.node.groups.at(3)->is_all_traffic_rule);
+}
+
 TEST(Service, GivesIdsThatAreNeverUsedAgain) {
   State state = sample();
   state = delete_group(state, 4)->next;
@@ -68,6 +79,19 @@ TEST(Service, RefusesANameThatIsTaken) {
   expect_refused(update_group(sample(), 4, group_body("a")), ErrorCode::conflict,
                  "name of group 3");
   EXPECT_TRUE(update_group(sample(), 3, group_body("a", "81")));
+}
+
+// What is wrong in the body and a name that is taken are told at once.
+TEST(Service, NamesEveryProblemOfAGroup) {
+  Json body = group_body("a", "9-8");
+  body["default"] = "maybe";
+  for (const auto& outcome : {create_group(sample(), body), update_group(sample(), 4, body)}) {
+    expect_refused(outcome, ErrorCode::invalid, "rules[0].port_range: \"9-8\": first port");
+    expect_refused(outcome, ErrorCode::invalid, "name: \"a\" is the name of group 3");
+  }
+  expect_refused(create_group(sample(), body), ErrorCode::invalid, "default: must be true");
+  body = group_body("  a  ");
+  expect_refused(create_group(sample(), body), ErrorCode::conflict, "name of group 3");
 }
 
 TEST(Service, KeepsRuleIdsOverUpdates) {
@@ -220,16 +244,50 @@ TEST(Service, ReplacesALoadBalancerAndKeepsItsAttachments) {
   EXPECT_EQ(lb.name, "renamed");
 }
 
-TEST(Service, KeepsAVpcThatARuleNames) {
-  State state = create_vpc(sample(), {{"vpc_name", "prod"}, {"ipv4_cidr", "10.8.0.0/16"}})->next;
+Json vpc_body(const char* name, const char* cidr) {
+  return {{"vpc_name", name}, {"ipv4_cidr", cidr}};
+}
+
+// sample() with VPC 1 "prod" and group 5 "v", whose inbound rule names it.
+State with_vpc_rule() {
+  const State state = create_vpc(sample(), vpc_body("prod", "10.8.0.0/16"))->next;
   Json body = group_body("v");
   body["rules"][0]["network"] = "myNetwork";
   body["rules"][0]["vpc_id"] = "vpc_1";
-  state = create_group(state, body)->next;
+  return create_group(state, body)->next;
+}
+
+TEST(Service, KeepsAVpcThatARuleNames) {
+  const State state = with_vpc_rule();
   expect_refused(delete_vpc(state, 1), ErrorCode::conflict, "group 5 (v)");
-  expect_refused(create_vpc(state, {{"vpc_name", "prod"}, {"ipv4_cidr", "10.9.0.0/16"}}),
-                 ErrorCode::conflict, "name of VPC 1");
+  expect_refused(create_vpc(state, vpc_body("prod", "10.9.0.0/16")), ErrorCode::conflict,
+                 "name of VPC 1");
   EXPECT_TRUE(delete_vpc(delete_group(state, 5)->next, 1));
+}
+
+TEST(Service, ReplacesAVpcAndLeavesTheRulesThatNameIt) {
+  const State state = create_vpc(with_vpc_rule(), vpc_body("test", "10.7.0.0/16"))->next;
+  const auto updated = update_vpc(state, 1, vpc_body("renamed", "10.9.0.0/16"));
+  ASSERT_TRUE(updated) << updated.error().message;
+  EXPECT_EQ(updated->next.node.vpcs.at(1)->name, "renamed");
+  EXPECT_EQ(to_string(updated->next.node.vpcs.at(1)->prefixes.at(0)), "10.9.0.0/16");
+  EXPECT_EQ(updated->next.node.groups, state.node.groups);
+  EXPECT_TRUE(update_vpc(state, 1, vpc_body("prod", "10.9.0.0/16")));
+  expect_refused(update_vpc(state, 1, vpc_body("test", "10.9.0.0/16")), ErrorCode::conflict,
+                 "name of VPC 2");
+  expect_refused(update_vpc(state, 1, vpc_body("prod", "10.9.0.1/16")), ErrorCode::invalid,
+                 "ipv4_cidr");
+  expect_refused(update_vpc(state, 7, vpc_body("x", "10.9.0.0/16")), ErrorCode::not_found, "7");
+}
+
+TEST(Service, RefusesAVpcNameThatReadsAsAnotherId) {
+  for (const char* name : {"vpc_2", "7"})
+    expect_refused(create_vpc(sample(), vpc_body(name, "10.8.0.0/16")), ErrorCode::invalid,
+                   "reads as the id");
+  const State state = with_vpc_rule();
+  expect_refused(update_vpc(state, 1, vpc_body("vpc_2", "10.8.0.0/16")), ErrorCode::invalid,
+                 "reads as the id");
+  EXPECT_TRUE(update_vpc(state, 1, vpc_body("vpc_1", "10.8.0.0/16")));
 }
 
 }  // namespace

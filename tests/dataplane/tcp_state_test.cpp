@@ -168,6 +168,41 @@ TEST(TcpState, DropsWhatLiesOutsideTheWindow) {
   }
 }
 
+// The short way takes nothing that the long way would not, and leaves the same behind.
+TEST(TcpState, TakesDataTheShortWayAsTheLongWayDoes) {
+  const auto seed = std::random_device{}();
+  std::printf("seed %u\n", seed);
+  std::mt19937 random(seed);
+  int taken = 0;
+  for (int i = 0; i < 1'000'000; ++i) {
+    TcpConnection connection = connection_in(static_cast<TcpState>(random() % kTcpStates));
+    for (TcpSide& side : connection.sides) {
+      side.window = static_cast<std::uint16_t>(random());
+      side.scale = static_cast<std::uint8_t>(random() % 15);
+    }
+    const bool from_opener = random() % 2;
+    TcpSegment segment = right_segment(from_opener, random() % 4 ? A : random() % 64);
+    segment.seq += random() % 3 ? 0 : random() % 200'000 - 100'000;
+    segment.ack += random() % 3 ? 0 : random() % 200'000 - 100'000;
+    segment.length = random() % 3 ? 0 : random() % 3000;
+    segment.window = static_cast<std::uint16_t>(random());
+    const TcpStep step = tcp_step(connection, from_opener, segment, TcpView::whole);
+    TcpConnection changed = connection;
+    if (!tcp_take_data(changed.state, changed.sides[from_opener ? 0 : 1],
+                       changed.sides[from_opener ? 1 : 0], segment))
+      continue;
+    ++taken;
+    ASSERT_EQ(step.action, pass) << "seed " << seed << " step " << i;
+    ASSERT_EQ(step.next.state, connection.state);
+    for (std::size_t side : {0u, 1u}) {
+      ASSERT_EQ(step.next.sides[side].end, changed.sides[side].end);
+      ASSERT_EQ(step.next.sides[side].acked, changed.sides[side].acked);
+      ASSERT_EQ(step.next.sides[side].window, changed.sides[side].window);
+    }
+  }
+  EXPECT_GT(taken, 50'000);
+}
+
 TEST(TcpState, AdoptsWithTheLargestWindows) {
   const TcpSegment data{.seq = 5000, .ack = 9000, .length = 100, .window = 10, .flags = A};
   const TcpConnection connection = tcp_adopted(data, true);

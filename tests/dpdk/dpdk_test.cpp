@@ -113,9 +113,12 @@ bool wait_until(auto condition) {
   return false;
 }
 
-void swap_under_traffic(const char* workers, int swaps) {
+void swap_under_traffic(const char* workers, int swaps,
+                        TableReplicas replicas = TableReplicas::per_node) {
   const Captures captures;
-  auto opened = DpdkDataplane::open(config_of(captures, workers));
+  DpdkConfig config = config_of(captures, workers);
+  config.table_replicas = replicas;
+  auto opened = DpdkDataplane::open(config);
   ASSERT_TRUE(opened) << opened.error().message;
   DpdkDataplane& plane = **opened;
 
@@ -163,6 +166,55 @@ TEST(DpdkDataplane, SwapsUnderTrafficWithoutAWrongVerdict) {
 TEST(DpdkDataplane, SwapsTheSameWithTwoWorkersThatHandOver) {
   if (std::thread::hardware_concurrency() < 2) GTEST_SKIP() << "needs two CPUs";
   swap_under_traffic("2", 500);
+}
+
+TEST(DpdkDataplane, SwapsTheSameWithATableForEachWorkerOrOneForAll) {
+  if (std::thread::hardware_concurrency() < 2) GTEST_SKIP() << "needs two CPUs";
+  swap_under_traffic("2", 300, TableReplicas::per_worker);
+}
+
+TEST(DpdkDataplane, SwapsTheSameWithTheCompilersOwnTable) {
+  swap_under_traffic("1", 300, TableReplicas::shared);
+}
+
+TEST(DpdkDataplane, RefusesATableThatItsMemoryDoesNotHoldAndGoesOnWithTheLast) {
+  const Captures captures;
+  DpdkConfig config = config_of(captures, "1");
+  auto opened = DpdkDataplane::open(config);
+  ASSERT_TRUE(opened) << opened.error().message;
+  ASSERT_TRUE((*opened)->publish(snapshot_of(1, false)));
+  // Far more than there is without huge pages: a port of its own in each of many nested networks.
+  rules::Group group;
+  group.id = 1;
+  group.name = "giant";
+  for (std::uint32_t i = 0; i < 6000; ++i) {
+    rules::Rule rule;
+    rule.id = i + 1;
+    rule.protocol.kind = rules::ProtocolKind::custom_tcp;
+    const auto port = static_cast<std::uint16_t>(i * 2);
+    rule.ports.ranges = {{port, port}};
+    rule.network = {rules::NetworkType::manual,
+                    {rules::Address::ipv4(i), rules::Address::ipv4(1'000'000 - i)},
+                    0};
+    group.rules.push_back(rule);
+  }
+  rules::Node node;
+  node.groups[1] = std::make_shared<const rules::Group>(group);
+  rules::LoadBalancer lb;
+  lb.id = 1;
+  lb.groups = {1};
+  node.load_balancers[1] = std::make_shared<const rules::LoadBalancer>(lb);
+  const std::vector<std::string> zones{"edge"};
+  const auto table = rules::Compiler().compile(node, zones, 2);
+  ASSERT_TRUE(table) << table.error().message;
+  ASSERT_GT((*table)->size_bytes(), kReplicaRoomBytes * 2);
+  const auto refused =
+      (*opened)->publish(std::make_shared<const Snapshot>(Snapshot{*table, {}, {}}));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, rules::ErrorCode::capacity);
+  EXPECT_NE(refused.error().message.find("--table-replicas shared"), std::string::npos);
+  for (const auto& worker : (*opened)->workers()) EXPECT_EQ(worker.generation, 1u);
+  EXPECT_TRUE((*opened)->publish(snapshot_of(3, false)));
 }
 
 // Datagrams in three pieces each way, every second one with its last piece first.

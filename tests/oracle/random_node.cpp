@@ -136,7 +136,7 @@ PacketKey random_packet(Random& random, const Node& node) {
     key.service = static_cast<std::uint16_t>(*rule.icmp_type * 256 + below(random, 3));
   const bool has_service = key.protocol == 6 || key.protocol == 17 || key.protocol == 132 ||
                            key.protocol == 1 || key.protocol == 58;
-  if (!has_service) key.service = 0;
+  if (!has_service) key.service = key.protocol;
   return key;
 }
 

@@ -114,10 +114,10 @@ std::string to_text(const SpokenPacket& packet) {
 std::string to_text(const Sequence& sequence) {
   std::ostringstream text;
   text << std::hex << "rules " << sequence.begin.rules[0] << " " << sequence.begin.rules[1]
-       << std::dec << (sequence.setup.pass_unknown_addresses ? ", pass unknown" : "")
-       << (sequence.setup.allow_ip_options ? ", allow options" : "")
-       << (sequence.setup.rules_first ? ", rules first" : "") << ", adopt "
-       << sequence.setup.adopt_s << " s\n";
+       << std::dec << (sequence.options.pass_unknown_addresses ? ", pass unknown" : "")
+       << (sequence.options.allow_ip_options ? ", allow options" : "")
+       << (sequence.options.rules_first ? ", rules first" : "") << ", adopt "
+       << sequence.options.adopt_s << " s\n";
   for (std::size_t i = 0; i < sequence.events.size(); ++i) {
     const Event& event = sequence.events[i];
     text << i << ": +" << event.wait_ms << " ms ";

@@ -21,7 +21,7 @@ constexpr std::uint8_t kFin = 1, kSyn = 2, kRst = 4, kPsh = 8, kAck = 16;
 
 class Author {
  public:
-  Author(const Choose& choose, const Setup& setup) : choose_(choose), setup_(setup) {}
+  Author(const Choose& choose, const NodeOptions& options) : choose_(choose), options_(options) {}
 
   Event next() {
     if (scripts_.size() < 4 || chance(4)) begin_script();
@@ -327,7 +327,7 @@ class Author {
   }
 
   const Choose& choose_;
-  Setup setup_;
+  NodeOptions options_;
   std::vector<Script> scripts_;
 };
 
@@ -335,9 +335,9 @@ class Author {
 
 Sequence random_sequence(const Choose& choose, std::size_t events) {
   Sequence sequence;
-  sequence.setup = {choose(8) == 0, choose(4) == 0, choose(3) == 0,
-                    choose(3) == 0 ? std::uint32_t{60} : std::uint32_t{0}};
-  Author author(choose, sequence.setup);
+  sequence.options = {choose(8) == 0, choose(4) == 0, choose(3) == 0,
+                      choose(3) == 0 ? std::uint32_t{60} : std::uint32_t{0}};
+  Author author(choose, sequence.options);
   sequence.begin = author.change();
   while (sequence.events.size() < events) {
     if (choose(60) == 0) {

@@ -56,23 +56,24 @@ class Pair {
     published.node = node_of(change);
     published.zones = kZones;
     published.zone_of_vlan = {{0, "a"}, {5, "b"}};
-    published.pass_unknown_addresses = sequence_.setup.pass_unknown_addresses;
-    published.allow_ip_options = sequence_.setup.allow_ip_options;
-    published.rules_first = sequence_.setup.rules_first;
-    published.adopt_s = sequence_.setup.adopt_s;
+    published.pass_unknown_addresses = sequence_.options.pass_unknown_addresses;
+    published.allow_ip_options = sequence_.options.allow_ip_options;
+    published.rules_first = sequence_.options.rules_first;
+    published.adopt_s = sequence_.options.adopt_s;
     published.fate = change.fate;
     published.drain_s = change.drain_s;
     // What a second fate makes of a draining flow is left open.
     if (flows_.is_draining()) published.fate = oracle::Fate::cut;
     const oracle::FateTotals expected = flows_.publish(published, now_);
     dataplane::Settings settings;
-    settings.pass_unknown_addresses = sequence_.setup.pass_unknown_addresses;
-    settings.allow_ip_options = sequence_.setup.allow_ip_options;
+    const NodeOptions told = sequence_.lie.value_or(sequence_.options);
+    settings.pass_unknown_addresses = told.pass_unknown_addresses;
+    settings.allow_ip_options = told.allow_ip_options;
     auto table = compiler_.compile(*published.node, kZones, flows_.generation());
     if (!table) return "no table: " + table.error().message;
-    settings.tracking = sequence_.setup.rules_first ? dataplane::Tracking::rules_first
-                                                    : dataplane::Tracking::strict;
-    settings.adopt_s = sequence_.setup.adopt_s;
+    settings.tracking =
+        told.rules_first ? dataplane::Tracking::rules_first : dataplane::Tracking::strict;
+    settings.adopt_s = told.adopt_s;
     const dataplane::FlowsOnChange flows{static_cast<dataplane::FlowFate>(published.fate),
                                          published.drain_s};
     replay_.pass_time(now_ * kMs);

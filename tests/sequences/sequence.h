@@ -27,7 +27,7 @@ struct Event {
   oracle::SpokenPacket packet;  // if it is no change
 };
 
-struct Setup {
+struct NodeOptions {
   bool pass_unknown_addresses = false;
   bool allow_ip_options = false;
   bool rules_first = false;
@@ -35,7 +35,8 @@ struct Setup {
 };
 
 struct Sequence {
-  Setup setup;
+  NodeOptions options;
+  std::optional<NodeOptions> lie;  // what the pipeline is told instead, to see that it is caught
   Change begin;
   std::vector<Event> events;
 };

@@ -118,10 +118,10 @@ TEST(Compiler, SharesOnePolicyAmongLoadBalancersWithTheSameGroups) {
   Random random(1);
   Node node =
       oracle::random_node(random, {.groups = 2, .rules_per_group = 2, .load_balancers = 50});
-  for (auto& [id, lb] : node.load_balancers) {
-    LoadBalancer same = *lb;
+  for (LbId id = 1; id <= 50; ++id) {
+    LoadBalancer same = *node.load_balancers.at(id);
     same.groups = id % 2 == 0 ? std::vector<GroupId>{1, 2} : std::vector<GroupId>{2, 1};
-    lb = std::make_shared<const LoadBalancer>(same);
+    node.load_balancers[id] = std::make_shared<const LoadBalancer>(same);
   }
   EXPECT_EQ(compiled(node)->policies(), 1u);
 }

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rules/image_writer.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+namespace sluice::rules {
+namespace {
+
+constexpr std::size_t kPlaces = kBordersPerLine / kTurnsPerPlace;
+
+std::size_t turn_count(std::span<const ServiceRun> runs) {
+  return runs.size() * 2 - (!runs.empty() && runs.back().last == 65535 ? 1 : 0);
+}
+
+void find_turns(std::span<const ServiceRun> runs, std::vector<std::uint16_t>& turns) {
+  turns.clear();
+  for (const ServiceRun& run : runs) {
+    turns.push_back(run.first);
+    if (run.last != 65535) turns.push_back(static_cast<std::uint16_t>(run.last + 1));
+  }
+}
+
+std::u16string key_of(std::span<const ServiceRun> runs) {
+  static_assert(sizeof(ServiceRun) == 2 * sizeof(char16_t));
+  std::u16string key(runs.size() * 2, u'\0');
+  std::memcpy(key.data(), runs.data(), runs.size_bytes());
+  return key;
+}
+
+constexpr std::uint32_t offset_of(std::size_t line) {
+  return static_cast<std::uint32_t>(line * kLineBytes);
+}
+
+}  // namespace
+
+ImageWriter::ImageWriter() {
+  lines_.resize(kFirstFreeLine);
+  std::memset(lines_.data() + kPassLine, 0xff, kLineBytes);
+  for (const Family family : {Family::ipv4, Family::ipv6}) {
+    std::fill_n(head(family).level_at, kLevelsMax, offset_of(kPassLine));
+    std::fill_n(head(family).sets_at, kAxesRoom, offset_of(kPassLine));
+    std::fill_n(head(family).any_at, kAxesRoom, offset_of(kNothingLine));
+  }
+}
+
+std::size_t ImageWriter::new_lines(std::size_t count) {
+  const std::size_t first = lines_.size();
+  if (first + count > kLinesMax) {
+    full_ = true;
+    return 0;
+  }
+  lines_.resize(first + count);
+  return first;
+}
+
+SetSlot ImageWriter::set(std::span<const ServiceRun> runs) {
+  const std::size_t count = turn_count(runs);
+  if (count <= kSlotTurns) {
+    find_turns(runs, turns_);
+    if (turns_.empty() || turns_.back() != 0xffff) {
+      turns_.resize(kSlotTurns, 0xffff);
+      SetSlot slot;
+      std::memcpy(&slot.bits, turns_.data(), sizeof(slot.bits));
+      return slot;
+    }
+  }
+  const auto [known, is_new] = sets_.try_emplace(key_of(runs));
+  if (is_new) {
+    known->second = count <= kListMax    ? write_list(runs)
+                    : count <= kPagesMax ? write_pages(runs)
+                                         : write_bitmap(runs);
+  }
+  return {known->second.bits};
+}
+
+// Into the fullest line that still has room, so that no list crosses lines and few places stay
+// empty.
+SetRef ImageWriter::write_list(std::span<const ServiceRun> runs) {
+  find_turns(runs, turns_);
+  if (turns_.empty()) return {};
+  const std::size_t places = (turns_.size() + kTurnsPerPlace - 1) / kTurnsPerPlace;
+  std::size_t free = places;
+  while (free < kPlaces && list_lines_[free] == 0) ++free;
+  const std::size_t line = free < kPlaces ? list_lines_[free] : new_lines(1);
+  if (full_) return {};
+  if (free < kPlaces) list_lines_[free] = 0;
+  if (free > places) list_lines_[free - places] = line;
+  const std::size_t place = kPlaces - free;
+  std::copy(turns_.begin(), turns_.end(), at<std::uint16_t>(line) + place * kTurnsPerPlace);
+  return set_ref(SetKind::list, line, turns_.size(), place);
+}
+
+SetRef ImageWriter::write_pages(std::span<const ServiceRun> runs) {
+  const bool holds_zero = runs.front().first == 0;
+  std::vector<std::uint16_t> borders;
+  for (const ServiceRun& run : runs) {
+    if (run.first != 0) borders.push_back(static_cast<std::uint16_t>(run.first - 1));
+    if (run.last != 65535) borders.push_back(run.last);
+  }
+  const std::size_t pages = (borders.size() + kBordersPerLine - 1) / kBordersPerLine;
+  const std::size_t line = new_lines(1 + pages);
+  if (full_) return {};
+  auto* top = at<std::uint16_t>(line);
+  std::memset(top, 0xff, (1 + pages) * kLineBytes);
+  std::copy(borders.begin(), borders.end(), top + kBordersPerLine);
+  // The last border of each page but the last: above it, the answer is on a later page.
+  for (std::size_t page = 0; page + 1 < pages; ++page)
+    top[page] = borders[(page + 1) * kBordersPerLine - 1];
+  return set_ref(SetKind::pages, line, holds_zero ? 1 : 0);
+}
+
+SetRef ImageWriter::write_bitmap(std::span<const ServiceRun> runs) {
+  const std::size_t line = new_lines(65536 / 8 / kLineBytes);
+  if (full_) return {};
+  auto* words = at<std::uint64_t>(line);
+  for (const ServiceRun& run : runs)
+    for (std::uint32_t i = run.first; i <= run.last; ++i)
+      words[i / 64] |= std::uint64_t{1} << (i % 64);
+  return set_ref(SetKind::bitmap, line);
+}
+
+void ImageWriter::set_any_source(Family family, std::size_t axis,
+                                 std::span<const ServiceRun> runs) {
+  if (runs.empty()) return;
+  const auto [known, is_new] = port_maps_.try_emplace(key_of(runs));
+  if (is_new) known->second = write_port_map(runs);
+  const std::uint32_t map = known->second;
+  if (!full_) head(family).any_at[axis] = map;
+}
+
+std::uint32_t ImageWriter::write_port_map(std::span<const ServiceRun> runs) {
+  constexpr std::size_t kWords = kPageBytes / sizeof(std::uint64_t);
+  using Page = std::array<std::uint64_t, kWords>;
+  std::vector<Page> bits(kPortMapPages);
+  for (const ServiceRun& run : runs)
+    for (std::uint32_t i = run.first; i <= run.last; ++i)
+      bits[i / 256][i % 256 / 64] |= std::uint64_t{1} << (i % 64);
+  std::vector<Page> pages;
+  std::array<std::uint8_t, kPortMapPages> page_of{};
+  for (std::size_t i = 0; i < kPortMapPages; ++i) {
+    const auto known = std::find(pages.begin(), pages.end(), bits[i]);
+    page_of[i] = static_cast<std::uint8_t>(known - pages.begin());
+    if (known == pages.end()) pages.push_back(bits[i]);
+  }
+  const std::size_t line = new_bytes(kPortMapPages + pages.size() * kPageBytes);
+  if (full_) return 0;
+  std::copy(page_of.begin(), page_of.end(), at<std::uint8_t>(line));
+  std::memcpy(at<std::byte>(line) + kPortMapPages, pages.data(), pages.size() * kPageBytes);
+  return offset_of(line);
+}
+
+void ImageWriter::set_tree(Family family, std::span<const std::uint32_t> borders,
+                           const SetColumns& columns) {
+  write_tree(head_line(family), borders, columns);
+}
+void ImageWriter::set_tree(Family family, std::span<const std::uint64_t> borders,
+                           const SetColumns& columns) {
+  write_tree(head_line(family), borders, columns);
+}
+
+SetSlot ImageWriter::low_tree(std::span<const std::uint64_t> borders, const SetColumns& columns) {
+  const std::size_t line = new_lines(kHeadLines);
+  if (full_) return {};
+  write_tree(line, borders, columns);
+  return {set_ref(SetKind::tree, line).bits};
+}
+
+template <class Number>
+void ImageWriter::write_tree(std::size_t line, std::span<const Number> borders,
+                             const SetColumns& columns) {
+  FamilyHead head = *at<FamilyHead>(line);
+  write_levels(head, borders);
+  for (std::size_t axis = 0; axis < kAxes; ++axis) {
+    // Axes with the same sets (often those that only rules for all protocols reach) share them.
+    std::size_t twin = 0;
+    while (columns[twin] != columns[axis]) ++twin;
+    if (twin == axis) write_column(head, axis, columns[axis]);
+    head.sets_at[axis] = head.sets_at[twin];
+    head.interval_mask[axis] = head.interval_mask[twin];
+  }
+  if (!full_) *at<FamilyHead>(line) = head;
+}
+
+void ImageWriter::write_column(FamilyHead& head, std::size_t axis, std::span<const SetSlot> sets) {
+  const bool is_constant = std::all_of(sets.begin(), sets.end(),
+                                       [&](const SetSlot& set) { return set == sets.front(); });
+  if (is_constant) sets = sets.first(1);
+  const std::size_t line = new_bytes(sets.size_bytes());
+  if (full_) return;
+  std::copy(sets.begin(), sets.end(), at<SetSlot>(line));
+  head.sets_at[axis] = offset_of(line);
+  head.interval_mask[axis] = is_constant ? 0 : ~std::uint32_t{0};
+}
+
+template <class Number>
+void ImageWriter::write_levels(FamilyHead& head, std::span<const Number> borders) {
+  constexpr std::size_t kFan = kChildren<Number>;
+  // Nodes of each level, the last first.
+  std::vector<std::size_t> nodes{borders.size() / kFan + 1};
+  while (nodes.back() > 1) nodes.push_back((nodes.back() + kFan - 1) / kFan);
+  if (nodes.size() > kLevelsMax) {
+    full_ = true;
+    return;
+  }
+  std::fill_n(head.level_at, kLevelsMax, offset_of(kPassLine));
+  head.levels = static_cast<std::uint32_t>(nodes.size());
+  std::vector<Number> left(borders.begin(), borders.end());  // that this level and those above hold
+  for (std::size_t height = 0; height < nodes.size(); ++height) {
+    const std::size_t line = new_lines(nodes[height]);
+    if (full_) return;
+    head.level_at[kLevelsMax - 1 - height] = offset_of(line);
+    auto* keys = at<Number>(line);
+    std::fill_n(keys, nodes[height] * kFan, std::numeric_limits<Number>::max());
+    // A node's last border stands above it, between it and the next.
+    std::vector<Number> above;
+    for (std::size_t i = 0; i < left.size(); ++i) {
+      if (i % kFan == kNodeBorders<Number>) {
+        above.push_back(left[i]);
+      } else {
+        keys[i] = left[i];
+      }
+    }
+    left = std::move(above);
+  }
+}
+
+std::shared_ptr<const PolicyImage> ImageWriter::finish() {
+  const auto levels = [&](Family family) {
+    return static_cast<std::uint8_t>(std::max(head(family).levels, std::uint32_t{1}));
+  };
+  const TreeLevels deepest{levels(Family::ipv4), levels(Family::ipv6)};
+  lines_.shrink_to_fit();
+  return std::make_shared<const PolicyImage>(std::move(lines_), deepest);
+}
+
+}  // namespace sluice::rules

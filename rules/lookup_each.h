@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The lookup key by key, for instruction sets without wide masks: lookup_scalar.cpp and
+// lookup_avx2.cpp define `Lanes`. The same rules hold as in lookup_stages.h.
+//
+// Lanes:
+//   Service, service(n)       a service number, ready to be compared with many
+//   list_parity(line, ref, s) parity of the list's turns at or below s; `ref` says where they are
+//   below16(line, s)          how many of the line's 32 16-bit borders are below s
+//   address(n)                likewise an address, of 32 or 64 bits
+//   below(line, a)            how many of its borders are below the address
+#pragma once
+
+#include "rules/lookup_stages.h"
+
+namespace sluice::rules {
+namespace {
+
+template <class Lanes>
+[[gnu::always_inline]] inline bool holds(const Line* image, SetSlot slot, std::uint16_t service) {
+  if (!slot.is_ref()) return slot.holds(service);
+  const SetRef set = slot.ref();
+  const Line* line = image + set.line();
+  const auto wide = Lanes::service(service);
+  if (set.is_list()) return Lanes::list_parity(line, set, wide) & 1u;
+  if (set.kind() == SetKind::bitmap)
+    return is_in_bitmap(reinterpret_cast<const std::uint32_t*>(line), service);
+  const Line* page = line + 1 + Lanes::below16(line, wide);
+  return (Lanes::below16(page, wide) ^ set.length()) & 1u;
+}
+
+template <class Lanes, class Number>
+[[gnu::always_inline]] inline std::uint32_t interval_of(const Line* image, const FamilyHead& head,
+                                                        Number number) {
+  const auto address = Lanes::address(number);
+  std::uint32_t node = 0;
+  for (std::size_t level = kLevelsMax - head.levels; level < kLevelsMax; ++level) {
+    const Line* line = at<Line>(image, head.level_at[level]) + node;
+    node = node * static_cast<std::uint32_t>(kChildren<Number>) + Lanes::below(line, address);
+  }
+  return node;
+}
+
+template <class Lanes>
+[[gnu::always_inline]] inline bool ask(const ImageSet& set, const PacketKey& key) {
+  const Line* image = image_of(set, key);
+  const FamilyHead& head = head_of(image, key.remote.family);
+  const std::size_t axis = axis_of(key);
+  if (is_in_port_map(image, head.any_at[axis], key.service)) return true;
+  if (key.remote.family == Family::ipv4) {
+    const auto address = static_cast<std::uint32_t>(key.remote.low);
+    return holds<Lanes>(image, slot_in(image, head, axis, interval_of<Lanes>(image, head, address)),
+                        key.service);
+  }
+  SetSlot services = slot_in(image, head, axis, interval_of<Lanes>(image, head, key.remote.high));
+  if (services.is_ref() && services.ref().kind() == SetKind::tree) {
+    const auto& low = *reinterpret_cast<const FamilyHead*>(image + services.ref().line());
+    services = slot_in(image, low, axis, interval_of<Lanes>(image, low, key.remote.low));
+  }
+  return holds<Lanes>(image, services, key.service);
+}
+
+template <class Lanes>
+[[gnu::always_inline]] inline std::uint64_t lookup_each(const ImageSet& set, const PacketKey* keys,
+                                                        std::size_t count) {
+  std::uint64_t allowed = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const bool allows = ask<Lanes>(set, keys[i]);
+    allowed |= std::uint64_t{allows} << i;
+  }
+  return allowed;
+}
+
+}  // namespace
+}  // namespace sluice::rules

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A publisher over a store in memory and a data plane without packets.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <future>
+#include <optional>
+
+#include "control/publisher.h"
+#include "tests/control/fake_dataplane.h"
+
+namespace sluice::control {
+
+// Remembers one state in memory; refuses when told to.
+class MemoryStore final : public Store {
+ public:
+  rules::Result<std::optional<State>> load() override { return stored; }
+  rules::Result<void> commit(const State& before, const State& after) override {
+    if (fails) return rules::fail(rules::ErrorCode::storage, "the disk is full");
+    if (stored) {
+      EXPECT_EQ(stored->generation, before.generation);
+    }
+    stored = after;
+    return {};
+  }
+  std::optional<State> stored;
+  std::atomic<bool> fails{false};
+};
+
+struct Bed {
+  MemoryStore store;
+  tests::FakeDataplane plane;
+  Publisher publisher{store, plane, {}};
+
+  Bed() { EXPECT_TRUE(publisher.start()); }
+  rules::Result<Applied> change(Publisher::Change change) {
+    std::promise<rules::Result<Applied>> answer;
+    publisher.submit(std::move(change),
+                     [&](rules::Result<Applied> applied) { answer.set_value(std::move(applied)); });
+    return answer.get_future().get();
+  }
+};
+
+}  // namespace sluice::control
