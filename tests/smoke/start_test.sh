@@ -42,6 +42,7 @@ refuses "one device on both sides" 1 "both|same|twice" $api \
   --zone "edge,outside=net_af_packet0,iface=outside,inside=net_af_packet0,iface=outside"
 refuses "an unknown option" 2 "nonsense" $api --nonsense
 refuses "a VLAN id out of range" 2 "vlan" $api --zone "$good,vlan=5000"
+refuses "a watchdog without patience" 2 "watchdog-ms" $api --zone "$good" --watchdog-ms 1
 refuses "an API address beyond loopback" 1 "loopback|TLS" --zone "$good" --api http://0.0.0.0:8080
 ip -n "$ns_node" address add 192.0.2.1/24 dev inside
 refuses "an interface with an address of its own" 1 "address" $api --zone "$good"
