@@ -66,12 +66,9 @@ SetSlot ImageWriter::set(std::span<const ServiceRun> runs) {
       return slot;
     }
   }
+  if (count > kPagesMax) return {write_bitmap(runs).bits};
   const auto [known, is_new] = sets_.try_emplace(key_of(runs));
-  if (is_new) {
-    known->second = count <= kListMax    ? write_list(runs)
-                    : count <= kPagesMax ? write_pages(runs)
-                                         : write_bitmap(runs);
-  }
+  if (is_new) known->second = count <= kListMax ? write_list(runs) : write_pages(runs);
   return {known->second.bits};
 }
 
@@ -111,13 +108,25 @@ SetRef ImageWriter::write_pages(std::span<const ServiceRun> runs) {
   return set_ref(SetKind::pages, line, holds_zero ? 1 : 0);
 }
 
+// Large sets are told apart by the bitmaps already written, not by keys as large as they are.
 SetRef ImageWriter::write_bitmap(std::span<const ServiceRun> runs) {
-  const std::size_t line = new_lines(65536 / 8 / kLineBytes);
-  if (full_) return {};
-  auto* words = at<std::uint64_t>(line);
+  std::array<std::uint64_t, 65536 / 64> words{};
   for (const ServiceRun& run : runs)
     for (std::uint32_t i = run.first; i <= run.last; ++i)
       words[i / 64] |= std::uint64_t{1} << (i % 64);
+  std::uint64_t hash = 0;
+  for (const std::uint64_t word : words) {
+    hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+    hash ^= hash >> 29;
+  }
+  const auto [begin, end] = bitmaps_.equal_range(hash);
+  for (auto it = begin; it != end; ++it)
+    if (std::memcmp(at<std::byte>(it->second), words.data(), sizeof(words)) == 0)
+      return set_ref(SetKind::bitmap, it->second);
+  const std::size_t line = new_bytes(sizeof(words));
+  if (full_) return {};
+  std::memcpy(at<std::byte>(line), words.data(), sizeof(words));
+  bitmaps_.emplace(hash, line);
   return set_ref(SetKind::bitmap, line);
 }
 

@@ -66,8 +66,9 @@ class ImageWriter {
 
   std::pmr::vector<Line> lines_;
   bool full_ = false;
-  std::vector<std::uint16_t> turns_;  // of the set at hand
-  std::unordered_map<std::u16string, SetRef> sets_;
+  std::vector<std::uint16_t> turns_;                             // of the set at hand
+  std::unordered_map<std::u16string, SetRef> sets_;              // lists and pages, by their runs
+  std::unordered_multimap<std::uint64_t, std::size_t> bitmaps_;  // lines, by hash
   std::unordered_map<std::u16string, std::uint32_t> port_maps_;
   std::array<std::size_t, 9> list_lines_{};  // a line with so many places left, or 0
 };

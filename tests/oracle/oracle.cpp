@@ -76,13 +76,24 @@ bool allows(const rules::Rule& rule, const rules::Node& node, const rules::Packe
          network_fits(rule.network, node, packet.remote);
 }
 
-std::optional<rules::RuleRef> rule_of(const rules::LoadBalancer& lb, const rules::Node& node,
-                                      const rules::PacketKey& packet) {
+LbRules rules_of(const rules::LoadBalancer& lb, const rules::Node& node) {
+  LbRules all;
   const std::set<rules::GroupId> groups(lb.groups.begin(), lb.groups.end());
   for (rules::GroupId id : groups)
-    for (const auto& rule : node.groups.at(id)->rules)
-      if (allows(rule, node, packet)) return rules::RuleRef{id, rule.id};
+    for (const auto& rule : node.groups.at(id)->rules) all.emplace_back(id, &rule);
+  return all;
+}
+
+std::optional<rules::RuleRef> rule_of(const LbRules& lb, const rules::Node& node,
+                                      const rules::PacketKey& packet) {
+  for (const auto& [group, rule] : lb)
+    if (allows(*rule, node, packet)) return rules::RuleRef{group, rule->id};
   return std::nullopt;
+}
+
+std::optional<rules::RuleRef> rule_of(const rules::LoadBalancer& lb, const rules::Node& node,
+                                      const rules::PacketKey& packet) {
+  return rule_of(rules_of(lb, node), node, packet);
 }
 
 }  // namespace sluice::oracle

@@ -5,6 +5,8 @@
 #pragma once
 
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "rules/packet_key.h"
 
@@ -13,6 +15,12 @@ namespace sluice::oracle {
 // Does one rule allow the packet? (direction, protocol, service, remote)
 [[nodiscard]] bool allows(const rules::Rule& rule, const rules::Node& node,
                           const rules::PacketKey& packet);
+
+// The rules of an LB in the order in which they are asked who allowed a packet.
+using LbRules = std::vector<std::pair<rules::GroupId, const rules::Rule*>>;
+[[nodiscard]] LbRules rules_of(const rules::LoadBalancer& lb, const rules::Node& node);
+[[nodiscard]] std::optional<rules::RuleRef> rule_of(const LbRules& lb, const rules::Node& node,
+                                                    const rules::PacketKey& packet);
 
 // Of the groups attached to the LB: the first rule that allows, by group id, then order.
 [[nodiscard]] std::optional<rules::RuleRef> rule_of(const rules::LoadBalancer& lb,

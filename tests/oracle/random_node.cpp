@@ -61,14 +61,17 @@ Rule random_rule(Random& random, RuleId id) {
       kind == ProtocolKind::sctp) {
     rule.ports.ranges.clear();
     std::uint32_t next = 0;  // sorted, disjoint, not adjacent
-    for (std::size_t i = 0; i <= below(random, 3) && next <= 65535; ++i) {
-      const std::uint32_t first = std::max<std::uint32_t>(next, random_port(random));
+    const std::size_t items = chance(random, 8) ? 1 + below(random, 64) : 1 + below(random, 3);
+    for (std::size_t i = 0; i < items && next <= 65535; ++i) {
+      const std::uint32_t first =
+          items > 3 ? next : std::max<std::uint32_t>(next, random_port(random));
       const std::uint32_t last = std::min<std::uint32_t>(
-          65535,
-          first + (chance(random, 50) ? 0 : static_cast<std::uint32_t>(below(random, 2000))));
+          65535, first + (chance(random, 50)
+                              ? 0
+                              : static_cast<std::uint32_t>(below(random, items > 3 ? 20 : 2000))));
       rule.ports.ranges.push_back(
           {static_cast<std::uint16_t>(first), static_cast<std::uint16_t>(last)});
-      next = last + 2;
+      next = last + 2 + (items > 3 ? static_cast<std::uint32_t>(below(random, 900)) : 0);
     }
   }
   if ((kind == ProtocolKind::icmp || kind == ProtocolKind::icmpv6) && chance(random, 50)) {

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A compiler that lived through many changes makes what one makes that never saw anything else.
+#include "tests/table/table_bed.h"
+
+namespace sluice::rules {
+namespace {
+
+using oracle::Random;
+using tests::compiled;
+using tests::kZones;
+
+std::uint64_t below(Random& random, std::uint64_t end) {
+  return random() % end;
+}
+
+// Equal in all that a lookup or an attribution reads, LB by LB.
+void expect_identical(const Table& table, const Table& fresh, const Node& node) {
+  ASSERT_EQ(table.load_balancers(), fresh.load_balancers());
+  ASSERT_EQ(table.policies(), fresh.policies());
+  ASSERT_EQ(table.image_bytes(), fresh.image_bytes());
+  for (const auto& [id, lb] : node.load_balancers) {
+    for (const LbAddress& owned : lb->addresses) {
+      const LbMatch a = table.find_lb(0, owned.address), b = fresh.find_lb(0, owned.address);
+      ASSERT_EQ(a.lb, b.lb);
+      if (a.lb == 0) continue;
+      const Policy &one = table.policy(a.policy), &other = fresh.policy(b.policy);
+      for (std::size_t direction = 0; direction < 2; ++direction)
+        ASSERT_TRUE(*one.images[direction] == *other.images[direction]) << lb->name;
+      ASSERT_EQ(one.groups.size(), other.groups.size());
+      for (std::size_t i = 0; i < one.groups.size(); ++i)
+        ASSERT_EQ(one.groups[i]->group(), other.groups[i]->group()) << lb->name;
+    }
+  }
+}
+
+LoadBalancer random_lb(Random& random, LbId id, std::size_t groups) {
+  LoadBalancer lb;
+  lb.id = id;
+  lb.name = "lb" + std::to_string(id);
+  lb.addresses = {{Address::ipv4(0x0aff0000 + id), AddressKind::private_ip},
+                  {Address::ipv6(0xfd00ull << 48, id), AddressKind::private_ip}};
+  if (below(random, 10) == 0) lb.addresses.pop_back();
+  if (below(random, 10) == 0) lb.zone = "elsewhere";
+  for (GroupId group = 1; group <= groups; ++group)
+    if (below(random, 3) == 0) lb.groups.push_back(group);
+  return lb;
+}
+
+// One change of a node of `groups` groups: a group, the VPC, or an LB that comes, goes or changes.
+void change(Node& node, Random& random, std::size_t groups) {
+  const Node other = oracle::random_node(random, {.groups = groups, .rules_per_group = 6});
+  const auto group = static_cast<GroupId>(1 + below(random, groups));
+  const auto lb = static_cast<LbId>(1 + below(random, 12));
+  switch (below(random, 6)) {
+    case 0:
+      node.groups[group] = other.groups.at(group);
+      break;
+    case 1: {
+      Vpc vpc = *node.vpcs.at(1);
+      vpc.prefixes[0].address =
+          Address::ipv4(0x0a000000 + static_cast<std::uint32_t>(below(random, 4)) * 16);
+      node.vpcs[1] = std::make_shared<const Vpc>(vpc);
+      break;
+    }
+    case 2:
+      node.load_balancers.erase(lb);
+      break;
+    default:
+      node.load_balancers[lb] = std::make_shared<const LoadBalancer>(random_lb(random, lb, groups));
+  }
+}
+
+TEST(Compiler, MakesAfterChangesWhatItMakesFromScratch) {
+  const std::uint64_t seed = tests::seed_of_run();
+  std::printf("seed %llu\n", static_cast<unsigned long long>(seed));
+  Random random(seed);
+  constexpr std::size_t kGroups = 5;
+  Compiler compiler;
+  Node node = oracle::random_node(random, {.groups = kGroups, .rules_per_group = 6});
+  for (std::uint64_t step = 1; step <= 300; ++step) {
+    for (std::uint64_t i = 0; i <= below(random, 3); ++i) change(node, random, kGroups);
+    if (below(random, 5) == 0) {
+      // A change that is refused leaves nothing behind, whatever came with it.
+      Node refused = node;
+      change(refused, random, kGroups);
+      LoadBalancer lb = random_lb(random, 50, kGroups);
+      lb.zone = "";
+      lb.groups.push_back(77);
+      refused.load_balancers[50] = std::make_shared<const LoadBalancer>(lb);
+      ASSERT_FALSE(compiler.compile(refused, kZones, step));
+    }
+    const auto table = compiler.compile(node, kZones, step);
+    ASSERT_TRUE(table) << table.error().message;
+    ASSERT_EQ((*table)->generation(), step);
+    expect_identical(**table, *compiled(node, step), node);
+    ASSERT_FALSE(HasFatalFailure()) << "seed " << seed << ", step " << step;
+  }
+}
+
+TEST(Compiler, GoesBackToAnEarlierNodeAsWell) {
+  Random random(1);
+  Compiler compiler;
+  const Node before = oracle::random_node(random, {});
+  Node after = before;
+  for (int i = 0; i < 5; ++i) change(after, random, 4);
+  for (std::uint64_t step = 1; step < 6; ++step) {
+    const Node& node = step % 2 == 0 ? after : before;
+    const auto table = compiler.compile(node, kZones, step);
+    ASSERT_TRUE(table);
+    expect_identical(**table, *compiled(node, step), node);
+  }
+}
+
+TEST(Compiler, TakesOverWhatAChangeDoesNotTouch) {
+  Random random(3);
+  Compiler compiler;
+  Node node = oracle::random_node(random, {.groups = 6, .rules_per_group = 6});
+  for (LbId id = 1; id <= 3; ++id) {
+    LoadBalancer lb = random_lb(random, id, 0);
+    lb.zone = "";
+    lb.addresses.resize(1);
+    lb.groups = {id};
+    node.load_balancers[id] = std::make_shared<const LoadBalancer>(lb);
+  }
+  const auto before = *compiler.compile(node, kZones, 1);
+  node.groups[2] = std::make_shared<const Group>(
+      *oracle::random_node(random, {.groups = 6, .rules_per_group = 6}).groups.at(2));
+  const auto after = *compiler.compile(node, kZones, 2);
+  for (LbId id = 1; id <= 3; ++id) {
+    const Address address = node.load_balancers.at(id)->addresses[0].address;
+    const Policy& old_policy = before->policy(before->find_lb(0, address).policy);
+    const Policy& new_policy = after->policy(after->find_lb(0, address).policy);
+    EXPECT_EQ(&old_policy == &new_policy, id != 2) << id;
+  }
+}
+
+TEST(Compiler, SharesOnePolicyAmongLoadBalancersWithTheSameGroups) {
+  Random random(1);
+  Node node =
+      oracle::random_node(random, {.groups = 2, .rules_per_group = 2, .load_balancers = 50});
+  for (LbId id = 1; id <= 50; ++id) {
+    LoadBalancer same = *node.load_balancers.at(id);
+    same.groups = id % 2 == 0 ? std::vector<GroupId>{1, 2} : std::vector<GroupId>{2, 1};
+    node.load_balancers[id] = std::make_shared<const LoadBalancer>(same);
+  }
+  const auto table = compiled(node);
+  EXPECT_EQ(table->policies(), 1u);
+  const auto reports = table->policy_reports();
+  ASSERT_EQ(reports.size(), 1u);
+  EXPECT_EQ(reports[0].load_balancers, 50u);
+  EXPECT_EQ(reports[0].groups, (std::vector<GroupId>{1, 2}));
+}
+
+TEST(Compiler, SharesOneImageAmongPoliciesOfEqualRules) {
+  Rule rule;
+  rule.protocol.kind = ProtocolKind::all_tcp;
+  Node node = tests::node_of({rule});
+  Group twin = *node.groups.at(1);
+  twin.id = 2;
+  node.groups[2] = std::make_shared<const Group>(twin);
+  LoadBalancer lb = *node.load_balancers.at(1);
+  lb.id = 2;
+  lb.addresses = {{Address::ipv4(2), AddressKind::private_ip}};
+  lb.groups = {2};
+  node.load_balancers[2] = std::make_shared<const LoadBalancer>(lb);
+  const auto table = compiled(node);
+  EXPECT_EQ(table->policies(), 2u);
+  const auto image = [&](std::uint32_t address) {
+    return table->policy(table->find_lb(0, Address::ipv4(address)).policy).images[0];
+  };
+  EXPECT_EQ(image(1), image(2));
+}
+
+TEST(Compiler, LeavesOutLoadBalancersOfZonesThatAreNotThere) {
+  Random random(1);
+  Node node = oracle::random_node(random, {.load_balancers = 1});
+  LoadBalancer lb = *node.load_balancers.at(1);
+  lb.zone = "elsewhere";
+  node.load_balancers[1] = std::make_shared<const LoadBalancer>(lb);
+  EXPECT_EQ(compiled(node)->find_lb(0, lb.addresses[0].address).lb, 0u);
+}
+
+TEST(Compiler, RefusesAGroupThatIsNotThereOrGoneAndAnUnknownVpc) {
+  Random random(1);
+  Compiler compiler;
+  Node node = oracle::random_node(random, {.groups = 3, .load_balancers = 1});
+  LoadBalancer lb = *node.load_balancers.at(1);
+  lb.groups = {1, 2};
+  node.load_balancers[1] = std::make_shared<const LoadBalancer>(lb);
+  ASSERT_TRUE(compiler.compile(node, kZones, 1));
+
+  Node without_group = node;
+  without_group.groups.erase(2);
+  const auto gone = compiler.compile(without_group, kZones, 2);
+  ASSERT_FALSE(gone);
+  EXPECT_EQ(gone.error().code, ErrorCode::invalid);
+
+  Node without_vpc = node;
+  Group group = *node.groups.at(1);
+  group.rules[0].network = {NetworkType::my_network, {}, 9};
+  without_vpc.groups[1] = std::make_shared<const Group>(group);
+  const auto unknown = compiler.compile(without_vpc, kZones, 2);
+  ASSERT_FALSE(unknown);
+  EXPECT_NE(unknown.error().message.find("VPC 9"), std::string::npos);
+  EXPECT_TRUE(compiler.compile(node, kZones, 2));
+}
+
+TEST(Compiler, RefusesWhatExceedsAnImageByNameAndGoesOn) {
+  // Networks inside one another, each with a port of its own: a bitmap an interval.
+  std::vector<Rule> rules(18'000);
+  for (std::uint32_t i = 0; i < rules.size(); ++i) {
+    rules[i].protocol.kind = ProtocolKind::custom_tcp;
+    const auto port = static_cast<std::uint16_t>(i * 2);
+    rules[i].ports.ranges = {{port, port}};
+    rules[i].network = {NetworkType::manual, {Address::ipv4(i), Address::ipv4(1'000'000 - i)}, 0};
+  }
+  Compiler compiler;
+  const Node small = tests::node_of({rules.begin(), rules.begin() + 5});
+  ASSERT_TRUE(compiler.compile(small, kZones, 1));
+  const auto table = compiler.compile(tests::node_of(rules), kZones, 2);
+  ASSERT_FALSE(table);
+  EXPECT_EQ(table.error().code, ErrorCode::capacity);
+  EXPECT_NE(table.error().message.find("giant"), std::string::npos) << table.error().message;
+  EXPECT_NE(table.error().message.find("128 MiB"), std::string::npos) << table.error().message;
+  const auto again = compiler.compile(small, kZones, 3);
+  ASSERT_TRUE(again);
+  expect_identical(**again, *compiled(small, 3), small);
+}
+
+}  // namespace
+}  // namespace sluice::rules
