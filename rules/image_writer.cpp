@@ -195,12 +195,31 @@ void ImageWriter::write_tree(std::size_t line, std::span<const Number> borders,
 void ImageWriter::write_column(FamilyHead& head, std::size_t axis, std::span<const SetSlot> sets) {
   const bool is_constant = std::all_of(sets.begin(), sets.end(),
                                        [&](const SetSlot& set) { return set == sets.front(); });
-  if (is_constant) sets = sets.first(1);
-  const std::size_t line = new_bytes(sets.size_bytes());
-  if (full_) return;
-  std::copy(sets.begin(), sets.end(), at<SetSlot>(line));
-  head.sets_at[axis] = offset_of(line);
   head.interval_mask[axis] = is_constant ? 0 : ~std::uint32_t{0};
+  if (!is_constant) {
+    head.sets_at[axis] = write_slots(sets);
+    return;
+  }
+  const auto [known, is_new] = constants_.try_emplace(sets.front().bits);
+  if (is_new) known->second = write_slots(sets.first(1));
+  head.sets_at[axis] = known->second;
+}
+
+// Returns their offset. Short columns share lines.
+std::uint32_t ImageWriter::write_slots(std::span<const SetSlot> slots) {
+  constexpr std::size_t kSlots = kLineBytes / sizeof(SetSlot);
+  const bool fits = slots.size() <= slots_left_;
+  const std::size_t line = fits ? slot_line_ : new_bytes(slots.size_bytes());
+  if (full_) return 0;
+  const std::size_t first = fits ? kSlots - slots_left_ : 0;
+  std::copy(slots.begin(), slots.end(), at<SetSlot>(line) + first);
+  if (fits) {
+    slots_left_ -= slots.size();
+  } else if (slots.size() < kSlots) {
+    slot_line_ = line;
+    slots_left_ = kSlots - slots.size();
+  }
+  return offset_of(line) + static_cast<std::uint32_t>(first * sizeof(SetSlot));
 }
 
 template <class Number>

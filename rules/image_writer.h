@@ -63,6 +63,7 @@ class ImageWriter {
   template <class Number>
   void write_levels(FamilyHead& head, std::span<const Number> borders);
   void write_column(FamilyHead& head, std::size_t axis, std::span<const SetSlot> sets);
+  [[nodiscard]] std::uint32_t write_slots(std::span<const SetSlot> slots);
 
   std::pmr::vector<Line> lines_;
   bool full_ = false;
@@ -70,6 +71,8 @@ class ImageWriter {
   std::unordered_map<std::u16string, SetRef> sets_;              // lists and pages, by their runs
   std::unordered_multimap<std::uint64_t, std::size_t> bitmaps_;  // lines, by hash
   std::unordered_map<std::u16string, std::uint32_t> port_maps_;
+  std::unordered_map<std::uint64_t, std::uint32_t> constants_;  // columns of one slot, by it
+  std::size_t slot_line_ = 0, slots_left_ = 0;                  // the last line of short columns
   std::array<std::size_t, 9> list_lines_{};  // a line with so many places left, or 0
 };
 

@@ -66,8 +66,19 @@ class OneImage {
         }
       }
     } else {
-      for (std::size_t key = 0; key < batch.count; key += kWide)
-        batch.node.store(key, _mm512_setzero_si512());
+      const __m512i root = load(at<Line>(image_, head_.level_at[level++]));
+      const auto nodes = static_cast<std::size_t>(
+          _mm_popcnt_u32(_mm512_cmpneq_epi64_mask(root, _mm512_set1_epi64(-1))) + 1);
+      if (level < kLevelsMax) {
+        const Line* lines = at<Line>(image_, head_.level_at[level++]);
+        if (nodes <= 4) {
+          first_levels<2>(batch, root, lines, nodes);
+        } else {
+          first_levels<4>(batch, root, lines, nodes);
+        }
+      } else {
+        first_levels<0>(batch, root, nullptr, 0);
+      }
     }
     for (; level < kLevelsMax; ++level) step(batch, level);
   }
@@ -167,6 +178,60 @@ class OneImage {
                              upper, lower, _mm512_mask_blend_epi32(odd_pair, pair(2), pair(3)));
                        }));
     }
+  }
+
+  // The same for 64-bit borders, 7 to a node: the root, and up to 2 * kPairs nodes below it.
+  template <std::size_t kPairs>
+  [[gnu::always_inline]] static void first_levels(Batch& batch, __m512i root, const Line* lines,
+                                                  std::size_t nodes) {
+    const auto number = [](long long n) { return _mm512_set1_epi64(n); };
+    const auto halve = [&](__m512i address, __m512i first, auto border_at) {
+      __m512i below = first;
+#pragma GCC unroll 3
+      for (long long half = 4; half != 0; half /= 2) {
+        const __m512i border = border_at(_mm512_add_epi64(below, number(half - 1)));
+        below = _mm512_mask_add_epi64(below, _mm512_cmplt_epu64_mask(border, address), below,
+                                      number(half));
+      }
+      return below;
+    };
+    __m512i node[8];
+#pragma GCC unroll 8
+    for (std::size_t i = 0; i < 2 * kPairs; ++i)
+      node[i] = load(lines + (i < nodes ? i : nodes - 1));
+    for (std::size_t key = 0; key < batch.count; key += kHalf) {
+      const __m512i address = high_halves(batch.keys + key);
+      __m512i below = halve(address, _mm512_setzero_si512(),
+                            [&](__m512i i) { return _mm512_permutexvar_epi64(i, root); });
+      if constexpr (kPairs != 0) {
+        const __m512i first = _mm512_slli_epi64(below, 3);
+        const __mmask8 odd_pair = _mm512_test_epi64_mask(first, number(16));
+        const __mmask8 upper = _mm512_test_epi64_mask(first, number(32));
+        below = halve(address, first, [&](__m512i i) {
+          const auto pair = [&](std::size_t n) {
+            return _mm512_permutex2var_epi64(node[2 * n], i, node[2 * n + 1]);
+          };
+          const __m512i lower = _mm512_mask_blend_epi64(odd_pair, pair(0), pair(1));
+          if constexpr (kPairs == 2) return lower;
+          return _mm512_mask_blend_epi64(upper, lower,
+                                         _mm512_mask_blend_epi64(odd_pair, pair(2), pair(3)));
+        });
+      }
+      _mm256_store_si256(reinterpret_cast<__m256i*>(batch.node.of + key),
+                         _mm512_cvtepi64_epi32(below));
+    }
+  }
+
+  // Of 8 keys, which lie 32 bytes apart.
+  [[gnu::always_inline]] static __m512i high_halves(const PacketKey* keys) {
+    static_assert(offsetof(PacketKey, remote) + offsetof(Address, high) == 0);
+    const auto* two = reinterpret_cast<const char*>(keys);
+    const __m512i pick = _mm512_setr_epi64(0, 4, 8, 12, 0, 4, 8, 12);
+    const __m512i four =
+        _mm512_permutex2var_epi64(_mm512_loadu_si512(two), pick, _mm512_loadu_si512(two + 64));
+    const __m512i others = _mm512_permutex2var_epi64(_mm512_loadu_si512(two + 128), pick,
+                                                     _mm512_loadu_si512(two + 192));
+    return _mm512_shuffle_i64x2(four, others, 0x44);
   }
 
   [[gnu::always_inline]] void step(Batch& batch, std::size_t level) const {

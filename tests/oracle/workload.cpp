@@ -47,7 +47,7 @@ AddressRange tenant_network(Random& random, Family family) {
   // The same shape from /32 on; half of the hosts have a whole interface identifier. Half of the
   // networks are the tenant's own, in a few /32s, the others anywhere that is given out.
   unsigned long_length = 24 + length;
-  if (length == 32) long_length = chance(random, 50) ? 128 : 64;
+  if (length == 32) long_length = 128;
   const std::uint64_t top = chance(random, 50) ? 0x20010db8u + below(random, 8)
                                                : 0x20000000u + below(random, 0x20000000u);
   Uint128 bits = (Uint128{top} << 96) | (Uint128{random() & 0xffffffffu} << 64) | random();
