@@ -52,9 +52,22 @@ void change(Node& node, Random& random, std::size_t groups) {
   const Node other = oracle::random_node(random, {.groups = groups, .rules_per_group = 6});
   const auto group = static_cast<GroupId>(1 + below(random, groups));
   const auto lb = static_cast<LbId>(1 + below(random, 12));
-  switch (below(random, 6)) {
+  switch (below(random, 7)) {
     case 0:
       node.groups[group] = other.groups.at(group);
+      break;
+    case 6:  // away, from all who have it, or back
+      if (!node.groups.contains(group)) {
+        node.groups[group] = other.groups.at(group);
+        break;
+      }
+      node.groups.erase(group);
+      for (LbId id = 1; id <= 12; ++id) {
+        if (!node.load_balancers.contains(id)) continue;
+        LoadBalancer without = *node.load_balancers.at(id);
+        if (std::erase(without.groups, group) != 0)
+          node.load_balancers[id] = std::make_shared<const LoadBalancer>(without);
+      }
       break;
     case 1: {
       Vpc vpc = *node.vpcs.at(1);
@@ -66,8 +79,11 @@ void change(Node& node, Random& random, std::size_t groups) {
     case 2:
       node.load_balancers.erase(lb);
       break;
-    default:
-      node.load_balancers[lb] = std::make_shared<const LoadBalancer>(random_lb(random, lb, groups));
+    default: {
+      LoadBalancer drawn = random_lb(random, lb, groups);
+      std::erase_if(drawn.groups, [&](GroupId id) { return !node.groups.contains(id); });
+      node.load_balancers[lb] = std::make_shared<const LoadBalancer>(drawn);
+    }
   }
 }
 

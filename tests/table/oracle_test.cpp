@@ -108,6 +108,41 @@ TEST(TableTree, AgreesForEveryNumberOfNetworks) {
   }
 }
 
+// Five levels of IPv4 and six of IPv6, beside an LB with one rule: batches of trees of very
+// different depth.
+TEST(TableTree, AgreesOnDeepTreesBesideShallowOnes) {
+  const std::uint64_t seed = tests::seed_of_run();
+  Random random(seed);
+  std::vector<Rule> rules;
+  const auto open = [&](const AddressRange& range, std::size_t i) {
+    Rule rule;
+    rule.protocol.kind = ProtocolKind::custom_tcp;
+    rule.ports.ranges = {{80, static_cast<std::uint16_t>(80 + i % 2)}};
+    rule.network = {NetworkType::manual, range, 0};
+    rules.push_back(rule);
+  };
+  for (std::uint32_t i = 0; i < 34'000; ++i)
+    open({Address::ipv4(i * 1000), Address::ipv4(i * 1000 + 500)}, i);
+  for (std::uint32_t i = 0; i < 17'000; ++i)
+    open({Address::ipv6(i * 1000, 0), Address::ipv6(i * 1000 + 500, ~0ull)}, i);
+  Node node = tests::node_of(rules);
+  Group small = *node.groups.at(1);
+  small.id = 2;
+  small.rules.resize(1);
+  node.groups[2] = std::make_shared<const Group>(small);
+  LoadBalancer lb = *node.load_balancers.at(1);
+  lb.id = 2;
+  for (LbAddress& owned : lb.addresses) ++owned.address.low;
+  lb.groups = {2};
+  node.load_balancers[2] = std::make_shared<const LoadBalancer>(lb);
+  const auto table = compiled(node);
+  ASSERT_NE(table, nullptr);
+  const auto levels = table->policy(table->find_lb(0, Address::ipv4(1)).policy).images[0]->levels();
+  EXPECT_EQ(levels.ipv4, 5);
+  EXPECT_EQ(levels.ipv6, 6);
+  compare(*table, node, random, 300 * kScale, seed);
+}
+
 // Networks inside one another, each with `ports` ports of its own: sets of every form, in the
 // interval's slot, in a line, in pages and as a bitmap.
 TEST(TableSets, AgreeInEveryForm) {
@@ -116,24 +151,32 @@ TEST(TableSets, AgreeInEveryForm) {
   struct Form {
     std::uint32_t networks, ports;
   };
+  // In IPv4, in the high halves of IPv6 and inside one of them.
+  const auto network_of = [](std::size_t kind, std::uint32_t i) -> AddressRange {
+    if (kind == 0) return {Address::ipv4(i), Address::ipv4(0xffffffff - i)};
+    if (kind == 1) return {Address::ipv6(i, 0), Address::ipv6(0xffffffff - i, ~0ull)};
+    return {Address::ipv6(7, i), Address::ipv6(7, 0xffffffff - i)};
+  };
   for (const auto& [networks, ports] : {Form{1, 1}, Form{3, 1}, Form{12, 1}, Form{40, 1},
                                         Form{30, 20}, Form{30, 60}, Form{700, 1}}) {
-    std::vector<Rule> rules(networks);
-    for (std::uint32_t i = 0; i < networks; ++i) {
-      rules[i].protocol.kind = ProtocolKind::custom_tcp;
-      rules[i].ports.ranges.clear();
-      for (std::uint32_t port = 0; port < ports; ++port) {
-        const auto number = static_cast<std::uint16_t>(65535 - (i * ports + port) * 2);
-        rules[i].ports.ranges.insert(rules[i].ports.ranges.begin(), {number, number});
+    for (std::size_t kind = 0; kind < 3; ++kind) {
+      std::vector<Rule> rules(networks);
+      for (std::uint32_t i = 0; i < networks; ++i) {
+        rules[i].protocol.kind = ProtocolKind::custom_tcp;
+        rules[i].ports.ranges.clear();
+        for (std::uint32_t port = 0; port < ports; ++port) {
+          const auto number = static_cast<std::uint16_t>(65535 - (i * ports + port) * 2);
+          rules[i].ports.ranges.insert(rules[i].ports.ranges.begin(), {number, number});
+        }
+        rules[i].network = {NetworkType::manual, network_of(kind, i), 0};
       }
-      rules[i].network = {
-          NetworkType::manual, {Address::ipv4(i), Address::ipv4(0xffffffff - i)}, 0};
+      const Node node = tests::node_of(rules);
+      const auto table = compiled(node);
+      ASSERT_NE(table, nullptr);
+      compare(*table, node, random, 3000, seed);
+      ASSERT_FALSE(HasFatalFailure())
+          << networks << " networks of " << ports << " ports, kind " << kind;
     }
-    const Node node = tests::node_of(rules);
-    const auto table = compiled(node);
-    ASSERT_NE(table, nullptr);
-    compare(*table, node, random, 3000, seed);
-    ASSERT_FALSE(HasFatalFailure()) << networks << " networks of " << ports << " ports";
   }
 }
 
