@@ -183,27 +183,28 @@ TEST(DpdkDataplane, RefusesATableThatItsMemoryDoesNotHoldAndGoesOnWithTheLast) {
   auto opened = DpdkDataplane::open(config);
   ASSERT_TRUE(opened) << opened.error().message;
   ASSERT_TRUE((*opened)->publish(snapshot_of(1, false)));
-  // Far more than there is without huge pages: a port of its own in each of many nested networks.
-  rules::Group group;
-  group.id = 1;
-  group.name = "giant";
-  for (std::uint32_t i = 0; i < 6000; ++i) {
-    rules::Rule rule;
-    rule.id = i + 1;
-    rule.protocol.kind = rules::ProtocolKind::custom_tcp;
-    const auto port = static_cast<std::uint16_t>(i * 2);
-    rule.ports.ranges = {{port, port}};
-    rule.network = {rules::NetworkType::manual,
-                    {rules::Address::ipv4(i), rules::Address::ipv4(1'000'000 - i)},
-                    0};
-    group.rules.push_back(rule);
-  }
+  // Far more than there is without huge pages: LBs with many nested networks, each of a port of
+  // its own.
   rules::Node node;
-  node.groups[1] = std::make_shared<const rules::Group>(group);
-  rules::LoadBalancer lb;
-  lb.id = 1;
-  lb.groups = {1};
-  node.load_balancers[1] = std::make_shared<const rules::LoadBalancer>(lb);
+  for (std::uint32_t id = 1; id <= 16; ++id) {
+    rules::Group group;
+    group.id = id;
+    for (std::uint32_t i = 0; i < 1200; ++i) {
+      rules::Rule rule;
+      rule.protocol.kind = rules::ProtocolKind::custom_tcp;
+      const auto port = static_cast<std::uint16_t>(i * 2);
+      rule.ports.ranges = {{port, port}};
+      rule.network = {rules::NetworkType::manual,
+                      {rules::Address::ipv4(i + id), rules::Address::ipv4(1'000'000 - i)},
+                      0};
+      group.rules.push_back(rule);
+    }
+    node.groups[id] = std::make_shared<const rules::Group>(group);
+    rules::LoadBalancer lb;
+    lb.id = id;
+    lb.groups = {id};
+    node.load_balancers[id] = std::make_shared<const rules::LoadBalancer>(lb);
+  }
   const std::vector<std::string> zones{"edge"};
   const auto table = rules::Compiler().compile(node, zones, 2);
   ASSERT_TRUE(table) << table.error().message;

@@ -46,8 +46,8 @@ for round in $(seq 5); do
 done
 echo "killed and started 5 times"
 
-denied=$(denied_so_far)
-[ "${denied:-0}" -gt 1000 ] || fail "the flood is not there: $denied frames denied"
+flood_is_denied() { denied=$(denied_so_far) && [ "${denied:-0}" -gt 1000 ]; }
+wait_for 10 flood_is_denied || fail "the flood is not there: $denied frames denied"
 for round in $(seq 3); do
   kill -STOP "$sluiced_pid"
   sleep 0.7
