@@ -128,10 +128,12 @@ std::vector<PacketKey> keys_of(const Rule& rule) {
     }
   }
   std::vector<PacketKey> keys;
-  for (const std::uint16_t service : services) {
-    for (const Address& remote : remotes) {
-      keys.push_back(
-          {remote, 0, service_point(protocol, service).number, protocol, rule.direction});
+  for (const std::uint8_t protocol : {protocol_of(rule), other_protocol_of(rule)}) {
+    for (const std::uint16_t service : services) {
+      for (const Address& remote : remotes) {
+        keys.push_back(
+            {remote, 0, service_point(protocol, service).number, protocol, rule.direction});
+      }
     }
   }
   return keys;
