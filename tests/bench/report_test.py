@@ -58,6 +58,12 @@ class Report(unittest.TestCase):
                        "table_match/ipv4_arbitrary_ports/rules:100000")
         self.assertEqual((row["theirs"], row["ratio"], row["ok"]), ("refused", None, True))
 
+    def test_counts_no_refusal_where_the_peer_should_have_built(self):
+        row = self.row([entry(OURS, per_lookup=5e-6)] +
+                       [entry(PEER + burst, error_occurred=True, error_message="refused by rte_acl")
+                        for burst in ("64", "512")], "table_match/ipv4/rules:10")
+        self.assertEqual((row["theirs"], row["ratio"], row["ok"]), ("refused", None, False))
+
     def test_reads_times_in_the_rows_unit(self):
         row = self.row([entry("BM_Compile_AttachKnownSet", real_time=0.031, time_unit="ms")],
                        "compile/attach_known_set/lbs:1000")
