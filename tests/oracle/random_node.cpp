@@ -8,13 +8,6 @@ namespace {
 
 using namespace rules;
 
-std::uint64_t below(Random& random, std::uint64_t end) {
-  return random() % end;
-}
-bool chance(Random& random, unsigned percent) {
-  return below(random, 100) < percent;
-}
-
 std::uint16_t random_port(Random& random) {
   constexpr std::array<std::uint16_t, 8> kPopular{0, 1, 80, 443, 8080, 8081, 65534, 65535};
   return chance(random, 60) ? kPopular[below(random, kPopular.size())]

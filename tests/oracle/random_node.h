@@ -3,13 +3,10 @@
 // Random nodes and packets, dense at the borders where tables go wrong. Same seed, same values.
 #pragma once
 
-#include <random>
-
 #include "rules/packet_key.h"
+#include "tests/oracle/random.h"
 
 namespace sluice::oracle {
-
-using Random = std::mt19937_64;
 
 struct NodeShape {
   std::size_t groups = 4;

@@ -12,13 +12,6 @@ namespace {
 
 using namespace rules;
 
-std::uint64_t below(Random& random, std::uint64_t end) {
-  return random() % end;
-}
-bool chance(Random& random, unsigned percent) {
-  return below(random, 100) < percent;
-}
-
 constexpr std::array<std::uint16_t, 20> kPopularPorts{22,   25,   53,   80,   110,  123,  143,
                                                       161,  443,  993,  1433, 3306, 3389, 5432,
                                                       5601, 6379, 8080, 8443, 9200, 27017};

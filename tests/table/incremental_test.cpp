@@ -6,13 +6,10 @@
 namespace sluice::rules {
 namespace {
 
+using oracle::below;
 using oracle::Random;
 using tests::compiled;
 using tests::kZones;
-
-std::uint64_t below(Random& random, std::uint64_t end) {
-  return random() % end;
-}
 
 // Equal in all that a lookup or an attribution reads, LB by LB.
 void expect_identical(const Table& table, const Table& fresh, const Node& node) {
