@@ -8,7 +8,7 @@
 #include <optional>
 #include <set>
 
-#include "control/api_reads.h"
+#include "control/api_route.h"
 #include "control/flows_option.h"
 
 namespace sluice::control {
@@ -18,194 +18,12 @@ using rules::ErrorCode;
 using rules::fail;
 using rules::Json;
 using rules::Result;
-using Respond = std::function<void(HttpAnswer)>;
-
-Json envelope(unsigned code, Json data, Json errors, const std::string& message) {
-  return {{"code", code},
-          {"data", std::move(data)},
-          {"errors", std::move(errors)},
-          {"message", message}};
-}
-
-std::string dump(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-HttpAnswer success(Json data, const std::string& message, std::uint64_t generation) {
-  HttpAnswer answer;
-  answer.body = dump(envelope(200, std::move(data), Json::object(), message));
-  answer.etag = fmt::format("\"{}\"", generation);
-  return answer;
-}
-
-// Each field once; several problems of one field stand in a list.
-Json errors_json(const std::vector<rules::Problem>& problems) {
-  Json errors = Json::object();
-  for (const auto& problem : problems) {
-    Json& entry = errors[problem.where.empty() ? "body" : problem.where];
-    if (entry.is_null()) entry = Json::array();
-    entry.push_back(problem.message);
-  }
-  return errors;
-}
-
-HttpAnswer refusal(const rules::Error& error) {
-  HttpAnswer answer;
-  answer.status = status_of(error.code);
-  answer.body = dump(envelope(answer.status, nullptr, errors_json(error.problems), error.message));
-  return answer;
-}
-
-// A request as a route's function sees it.
-struct Call {
-  const HttpRequest& request;
-  std::uint32_t id = 0;  // from the path, where the route has one
-  Json body;             // of POST and PUT; an empty body is {}
-  Publisher& publisher;
-  StatePtr state;
-};
-
-// Reads answer at once; changes go to the publisher.
-struct Route {
-  std::string_view method;
-  std::string_view path;  // below the prefix; "{}" is an id
-  std::function<HttpAnswer(const Call&)> read;
-  std::function<Publisher::Change(const Call&)> change;
-  std::string_view message = "Success";  // of a change
-};
-
-template <class View>
-std::function<HttpAnswer(const Call&)> view(View function) {
-  return [function](const Call& call) {
-    Result<Json> json = function(call);
-    if (!json) return refusal(json.error());
-    return success(std::move(*json), "Success", call.state->generation);
-  };
-}
-
-HttpAnswer lb_page(const Call& call) {
-  auto page = list_lbs(*call.state, call.request.query);
-  if (!page) return refusal(page.error());
-  Json json = envelope(200, std::move(page->items), Json::object(), "Success");
-  json["total_page_number"] = page->total_pages;
-  json["total_count"] = page->total_count;
-  HttpAnswer answer;
-  answer.body = dump(json);
-  answer.etag = fmt::format("\"{}\"", call.state->generation);
-  return answer;
-}
-
-using Change = Publisher::Change;
-
-// A use case of (state, id, body), of (state, id), of (state, body).
-template <class UseCase>
-std::function<Change(const Call&)> with_id_and_body(UseCase use_case) {
-  return [use_case](const Call& call) -> Change {
-    return [use_case, id = call.id, body = call.body](const State& state) {
-      return use_case(state, id, body);
-    };
-  };
-}
-template <class UseCase>
-std::function<Change(const Call&)> with_id(UseCase use_case) {
-  return [use_case](const Call& call) -> Change {
-    return [use_case, id = call.id](const State& state) { return use_case(state, id); };
-  };
-}
-template <class UseCase>
-std::function<Change(const Call&)> with_body(UseCase use_case) {
-  return [use_case](const Call& call) -> Change {
-    return [use_case, body = call.body](const State& state) { return use_case(state, body); };
-  };
-}
-
-Change registration(const Call& call) {
-  return [body = call.body, zones = call.publisher.zones()](const State& state) {
-    return register_lb(state, body, zones);
-  };
-}
-Change replacement(const Call& call) {
-  return [id = call.id, body = call.body, zones = call.publisher.zones()](const State& state) {
-    return replace_lb(state, id, body, zones);
-  };
-}
 
 std::vector<Route> make_routes() {
-  const auto state_view = [](auto function) {
-    return view([function](const Call& call) { return function(*call.state); });
-  };
-  const auto id_view = [](auto function) {
-    return view([function](const Call& call) { return function(*call.state, call.id); });
-  };
-  const auto attached = view([](const Call& call) {
-    return call.request.query.contains("available") ? list_available(*call.state, call.id)
-                                                    : list_attached(*call.state, call.id);
-  });
-  const auto table = view([](const Call& call) -> Result<Json> {
-    return show_table(call.publisher.table(), call.publisher.dataplane());
-  });
-  const auto counters = view([](const Call& call) -> Result<Json> {
-    return show_counters(call.publisher.table(), call.publisher.dataplane());
-  });
-  return {
-      {"GET", "/security_group", state_view(list_groups), {}},
-      {"POST",
-       "/security_group",
-       {},
-       with_body(create_group),
-       "Security Group created successfully."},
-      {"GET", "/security_group/{}", id_view(show_group), {}},
-      {"PUT",
-       "/security_group/{}",
-       {},
-       with_id_and_body(update_group),
-       "Security Group updated successfully."},
-      {"DELETE",
-       "/security_group/{}",
-       {},
-       with_id(delete_group),
-       "Security Group deleted successfully."},
-      {"PUT",
-       "/security_group/{}/mark-default",
-       {},
-       with_id(mark_default),
-       "Security Group marked as default successfully."},
-      {"GET", "/security_group/{}/attach", attached, {}},
-      {"POST",
-       "/security_group/{}/attach",
-       {},
-       with_id_and_body(attach),
-       "Security Group attached successfully"},
-      {"GET", "/security_group/{}/detach", id_view(list_detachable), {}},
-      {"POST",
-       "/security_group/{}/detach",
-       {},
-       with_id_and_body(detach),
-       "Security Group detached successfully"},
-      {"GET", "/appliances", lb_page, {}},
-      {"POST",
-       "/appliances/load-balancers",
-       {},
-       registration,
-       "Load balancer registered successfully."},
-      {"PUT",
-       "/appliances/load-balancers/{}",
-       {},
-       replacement,
-       "Load balancer updated successfully."},
-      {"GET", "/appliances/{}", id_view(show_lb), {}},
-      {"DELETE", "/appliances/{}", {}, with_id(delete_lb), "Load balancer deleted successfully."},
-      {"PUT", "/appliances/{}/status", {}, with_id_and_body(set_status), "Status recorded."},
-      {"GET", "/appliances/{}/security_group", id_view(show_tab), {}},
-      {"GET", "/nodes/{}", id_view(show_node), {}},
-      {"GET", "/vpc/list", state_view(list_vpcs), {}},
-      {"POST", "/vpc", {}, with_body(create_vpc), "VPC created successfully."},
-      {"GET", "/vpc/{}", id_view(show_vpc), {}},
-      {"PUT", "/vpc/{}", {}, with_id_and_body(update_vpc), "VPC updated successfully."},
-      {"DELETE", "/vpc/{}", {}, with_id(delete_vpc), "VPC deleted successfully."},
-      {"GET", "/table", table, {}},
-      {"GET", "/counters", counters, {}},
-  };
+  std::vector<Route> routes = group_routes();
+  for (auto& family : {lb_routes(), vpc_routes(), node_routes()})
+    routes.insert(routes.end(), family.begin(), family.end());
+  return routes;
 }
 
 // Does the path fit the pattern? The id, or 0 where the pattern has none.
@@ -297,30 +115,6 @@ Result<Json> read_body(const HttpRequest& request) {
 }
 
 }  // namespace
-
-unsigned status_of(ErrorCode code) {
-  switch (code) {
-    case ErrorCode::invalid:
-      return 400;
-    case ErrorCode::forbidden:
-      return 403;
-    case ErrorCode::not_found:
-      return 404;
-    case ErrorCode::conflict:
-      return 409;
-    case ErrorCode::too_large:
-      return 413;
-    case ErrorCode::capacity:
-      return 422;
-    case ErrorCode::unavailable:
-      return 503;
-    case ErrorCode::storage:
-      return 507;
-    case ErrorCode::system:
-      return 500;
-  }
-  return 500;
-}
 
 std::string Api::fault(unsigned status, const std::string& message) {
   return dump(envelope(status, nullptr, Json::object(), message));
