@@ -21,7 +21,7 @@ using rules::Result;
 
 std::vector<Route> make_routes() {
   std::vector<Route> routes = group_routes();
-  for (auto& family : {lb_routes(), vpc_routes(), node_routes()})
+  for (auto& family : {lb_routes(), vpc_routes(), node_routes(), event_routes()})
     routes.insert(routes.end(), family.begin(), family.end());
   return routes;
 }
@@ -93,7 +93,11 @@ void submit(const Call& call, const Route& route, Respond respond) {
 }
 
 HttpAnswer not_there(unsigned status, const std::string& message, const std::string& allow = "") {
-  return {status, Api::fault(status, message), "application/json", "", allow};
+  HttpAnswer answer;
+  answer.status = status;
+  answer.body = Api::fault(status, message);
+  answer.allow = allow;
+  return answer;
 }
 
 // A sentence about the workers that hang; empty: none.
@@ -130,6 +134,9 @@ void Api::handle(const HttpRequest& request, Respond respond) try {
     return respond(success({{"generation", publisher_.state()->generation}}, "Success",
                            publisher_.state()->generation));
   }
+  if (rooms_.assets) {
+    if (const Asset* asset = rooms_.assets(path)) return respond(asset_answer(*asset, request));
+  }
   if (!path.starts_with(kApiPrefix))
     return respond(not_there(
         404, fmt::format("There is nothing at {}; the API stands below {}.", path, kApiPrefix)));
@@ -146,7 +153,7 @@ void Api::handle(const HttpRequest& request, Respond respond) try {
     }
     auto body = read_body(request);
     if (!body) return respond(refusal(body.error()));
-    const Call call{request, *id, std::move(*body), publisher_, publisher_.state()};
+    const Call call{request, *id, std::move(*body), publisher_, publisher_.state(), rooms_};
     if (route.read) return respond(route.read(call));
     return submit(call, route, std::move(respond));
   }

@@ -8,11 +8,11 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "control/http_message.h"
 #include "rules/result.h"
 
 namespace sluice::control {
@@ -21,26 +21,10 @@ inline constexpr std::uint32_t kHeaderBytesMax = 16u << 10;
 inline constexpr std::uint64_t kBodyBytesMax = 4u << 20;
 inline constexpr std::size_t kConnectionsMax = 1024;
 inline constexpr int kIdleSeconds = 30;
-
-struct HttpRequest {
-  std::string method;
-  std::string path;                          // decoded, without the query
-  std::map<std::string, std::string> query;  // decoded; of equal names the last counts
-  std::string body;
-  std::string if_match;
-};
-
-struct HttpAnswer {
-  unsigned status = 200;
-  std::string body;
-  std::string content_type = "application/json";
-  std::string etag;
-  std::string allow;  // for 405
-};
+inline constexpr int kHeartbeatSeconds = 15;  // of event streams
 
 // Calls `answer` once, from any thread, now or later.
-using HttpHandler =
-    std::function<void(const HttpRequest& request, std::function<void(HttpAnswer)> answer)>;
+using HttpHandler = std::function<void(const HttpRequest& request, Respond answer)>;
 // The body of an answer that the server gives by itself (too large, not HTTP, …).
 using HttpFault = std::function<std::string(unsigned status, const std::string& message)>;
 
@@ -54,10 +38,14 @@ class HttpServer {
 
   void start();
 
+  // Has every event stream look for new events; for EventHub::on_publish. Any thread, never
+  // blocks, may be called after the server's end.
+  [[nodiscard]] std::function<void()> stream_waker() const;
+
  private:
   struct Parts;
-  explicit HttpServer(std::unique_ptr<Parts> parts);
-  std::unique_ptr<Parts> parts_;
+  explicit HttpServer(std::shared_ptr<Parts> parts);
+  std::shared_ptr<Parts> parts_;
 };
 
 }  // namespace sluice::control

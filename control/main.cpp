@@ -11,6 +11,7 @@
 #include <filesystem>
 
 #include "control/api.h"
+#include "control/api_events.h"
 #include "control/config.h"
 #include "control/http_server.h"
 #include "control/publisher.h"
@@ -65,12 +66,13 @@ int run(const control::Config& config, const sigset_t& signals) {
   spdlog::info("state: {}", config.state);
 
   // Before the ports are opened: a daemon nobody could talk to should not forward at all.
-  control::Publisher* publisher_of_api = nullptr;
+  control::EventHub events;
+  control::Api* api_of_server = nullptr;
   for (const std::string& address : config.api) make_socket_folder(address);
   auto server = control::HttpServer::open(
       config.api,
-      [&publisher_of_api](const control::HttpRequest& request, auto answer) {
-        control::Api(*publisher_of_api).handle(request, std::move(answer));
+      [&api_of_server](const control::HttpRequest& request, auto answer) {
+        api_of_server->handle(request, std::move(answer));
       },
       control::Api::fault);
   if (!server) return refuse(server.error(), 1);
@@ -81,7 +83,9 @@ int run(const control::Config& config, const sigset_t& signals) {
   if (!plane) return refuse(plane.error(), 1);
   for (const auto& port : (*plane)->ports()) spdlog::info("port {}: {}", port.side, port.device);
 
+  events.on_publish((*server)->stream_waker());
   control::Publisher publisher(**store, **plane, config.settings);
+  publisher.observe([&events](const auto& applied) { publish_generation(events, applied); });
   if (auto started = publisher.start(); !started) return refuse(started.error(), 1);
   const auto state = publisher.state();
   spdlog::info(
@@ -91,7 +95,8 @@ int run(const control::Config& config, const sigset_t& signals) {
       (*plane)->workers().size(),
       (*plane)->spreads_by_ports() ? "the ports" : "handing frames over");
 
-  publisher_of_api = &publisher;
+  control::Api api(publisher, {&events, {}});
+  api_of_server = &api;
   (*server)->start();
   for (const std::string& address : config.api) spdlog::info("API: {}", address);
   {
