@@ -12,6 +12,7 @@
 
 #include "control/api.h"
 #include "control/http_message.h"
+#include "control/http_options.h"
 #include "control/publisher.h"
 
 namespace sluice::control {
@@ -35,6 +36,8 @@ struct Route {
   std::string_view message = "Success";  // of a change
   // Who may; not given: read for reads, operate for changes.
   std::optional<Role> role{};
+  std::uint64_t body_bytes_max = kBodyBytesMax;
+  bool is_beside_prefix = false;  // the path is the whole path, as of /metrics
 };
 
 // The routes of API.md, by family.

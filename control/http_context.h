@@ -7,11 +7,16 @@
 
 #include <utility>  // before Asio 1.74, which forgets it
 
+#include <atomic>
 #include <boost/asio.hpp>
+#include <optional>
 #include <random>
 #include <set>
 
+#include "control/auth.h"
+#include "control/http_peers.h"
 #include "control/http_server.h"
+#include "control/tls.h"
 
 namespace sluice::control {
 
@@ -24,9 +29,20 @@ class HttpStream {
 };
 
 struct HttpContext {
+  explicit HttpContext(HttpOptions chosen) : options(std::move(chosen)) {}
+
+  const HttpOptions options;
   HttpHandler handler;
   HttpFault fault;
-  std::size_t connections = 0;
+  HttpAdmit admit;
+
+  std::optional<Tokens> tokens;
+  std::optional<UnixPeers> unix_peers;
+  std::optional<TlsCertificate> certificate;
+
+  HttpPeers peers{options};
+  HttpCounts counts;
+  std::uint64_t body_bytes = 0;  // of requests under way
   std::set<HttpStream*> streams;
   std::atomic<bool> woken{false};  // publishers: w, server: rw; a look at the streams is under way
   std::uint64_t next_request = std::random_device{}();

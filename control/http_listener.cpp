@@ -5,7 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
+#include <cstring>
 
 #include "control/http_session.h"
 
@@ -35,19 +37,22 @@ bool is_taken(const std::string& path) {
 Result<std::unique_ptr<HttpListener>> HttpListener::open(HttpContext& context,
                                                          const std::string& address) {
   std::unique_ptr<HttpListener> listener(new HttpListener(context));
+  listener->with_tls_ = address.starts_with("https://");
+  const std::size_t begin = listener->with_tls_ ? 8 : 7;
   Result<void> opened;
   const std::size_t colon = address.rfind(':');
   if (address.starts_with("unix:")) {
     opened = listener->open_unix(address.substr(5));
-  } else if (address.starts_with("http://") && colon > 7) {
-    std::string host = address.substr(7, colon - 7);
+  } else if ((listener->with_tls_ || address.starts_with("http://")) && colon > begin) {
+    std::string host = address.substr(begin, colon - begin);
     if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
     opened =
         listener->open_tcp(host == "localhost" ? "127.0.0.1" : host, address.substr(colon + 1));
   } else {
-    return fail(
-        ErrorCode::invalid,
-        fmt::format("API address \"{}\": write unix:PATH or http://127.0.0.1:PORT", address));
+    return fail(ErrorCode::invalid,
+                fmt::format("API address \"{}\": write unix:PATH, http://127.0.0.1:PORT or "
+                            "https://ADDRESS:PORT",
+                            address));
   }
   if (!opened) return tl::unexpected(opened.error());
   return listener;
@@ -73,28 +78,49 @@ Result<void> HttpListener::open_unix(const std::string& path) {
   const mode_t mask = ::umask(0117);  // 0660 from the first moment
   auto done = listen(endpoint, "API socket " + path);
   ::umask(mask);
-  if (done) path_ = path;
-  return done;
+  if (!done) return done;
+  path_ = path;
+  const gid_t group = context_.unix_peers->group();
+  if (group != ::getegid() && ::chown(path.c_str(), static_cast<uid_t>(-1), group) != 0) {
+    return fail(ErrorCode::system, fmt::format("API socket {} cannot be given to group {} ({})",
+                                               path, group, std::strerror(errno)));
+  }
+  return {};
 }
 
 Result<void> HttpListener::open_tcp(const std::string& host, const std::string& port) {
   is_tcp_ = true;
+  const std::string_view scheme = with_tls_ ? "https" : "http";
   boost::system::error_code error;
   const auto address = asio::ip::make_address(host, error);
   unsigned number = 0;
   const auto parsed = std::from_chars(port.data(), port.data() + port.size(), number);
   if (error || parsed.ptr != port.data() + port.size() || port.empty() || number > 65535) {
     return fail(ErrorCode::invalid,
-                fmt::format("API address {}:{}: write http://127.0.0.1:PORT", host, port));
+                fmt::format("API address {}://{}:{}: an IP address and a port from 0 to 65535 are "
+                            "needed",
+                            scheme, host, port));
   }
-  if (!address.is_loopback()) {
+  if (with_tls_ && !context_.certificate) {
     return fail(ErrorCode::invalid,
-                fmt::format("API address {} is beyond loopback, which needs TLS, and this "
-                            "version has none; use http://127.0.0.1:{} and a TLS proxy",
+                fmt::format("API address https://{}:{} needs a certificate: --api-cert FILE and "
+                            "--api-key FILE",
                             host, port));
   }
+  if (!address.is_loopback() && !with_tls_) {
+    return fail(ErrorCode::invalid,
+                fmt::format("API address {} is beyond loopback, which needs TLS: write "
+                            "https://{}:{} with --api-cert and --api-key, or http://127.0.0.1:{}",
+                            host, host, port, port));
+  }
+  if (!address.is_loopback() && !context_.tokens) {
+    return fail(ErrorCode::invalid,
+                fmt::format("API address {} is beyond loopback, where nobody could say who they "
+                            "are without tokens: give --api-tokens FILE",
+                            host));
+  }
   return listen(asio::ip::tcp::endpoint(address, static_cast<std::uint16_t>(number)),
-                fmt::format("API address {}:{}", host, port));
+                fmt::format("API address {}://{}:{}", scheme, host, port));
 }
 
 template <class Endpoint>
@@ -113,8 +139,7 @@ void HttpListener::accept() {
   acceptor_.async_accept([this](boost::system::error_code error, Protocol::socket socket) {
     if (error == asio::error::operation_aborted) return;
     if (!error) {
-      // Too many: closed at once.
-      if (context_.connections < kConnectionsMax) serve(context_, std::move(socket), is_tcp_);
+      serve(context_, std::move(socket), with_tls_);
       return accept();
     }
     // Out of descriptors or memory: wait, rather than spin.

@@ -9,7 +9,7 @@ namespace sluice::control {
 
 class HttpListener {
  public:
-  // "unix:PATH", "http://127.0.0.1:PORT". Errors: as HttpServer::open.
+  // "unix:PATH", "http://127.0.0.1:PORT", "https://ADDRESS:PORT". Errors: as HttpServer::open.
   [[nodiscard]] static rules::Result<std::unique_ptr<HttpListener>> open(
       HttpContext& context, const std::string& address);
   ~HttpListener();  // takes a UNIX socket's file away
@@ -29,6 +29,7 @@ class HttpListener {
   boost::asio::basic_socket_acceptor<boost::asio::generic::stream_protocol> acceptor_;
   boost::asio::steady_timer timer_{context_.io};
   bool is_tcp_ = false;
+  bool with_tls_ = false;
   std::string path_;
 };
 

@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -27,10 +28,11 @@ struct HttpRequest {
   std::map<std::string, std::string> query;  // decoded; of equal names the last counts
   std::string body;
   std::string if_match;
-  HttpHeaders headers;     // as sent, in order
-  std::string id;          // X-Request-Id: the client's, or one made
-  std::string actor;       // who asks: "uid 0 (root)", "token deploy", "anonymous 127.0.0.1"
-  Role role = Role::none;  // what they may do
+  HttpHeaders headers;        // as sent, in order
+  std::string id;             // X-Request-Id: the client's, or one made
+  std::string actor;          // who asks: "uid 0 (root)", "token deploy", "anonymous 127.0.0.1"
+  Role role = Role::none;     // what they may do
+  bool is_anonymous = false;  // a token would tell who it is
 
   // The first header of that name, in any case of letters; empty: there is none.
   [[nodiscard]] std::string_view header(std::string_view name) const {
@@ -52,6 +54,12 @@ struct HttpAnswer {
   HttpHeaders headers;  // further ones; they win over those the server gives by itself
   // Set: no body, but the events of this subscription (server-sent events) until a side closes.
   std::shared_ptr<EventSubscription> stream;
+};
+
+// What the routes say of a request before its body is read.
+struct HttpAdmission {
+  std::optional<HttpAnswer> refusal{};
+  std::uint64_t body_bytes_max = 0;
 };
 
 using Respond = std::function<void(HttpAnswer)>;

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/http_server.h"
 
+#include <fmt/format.h>
+#include <grp.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <list>
 #include <thread>
@@ -11,6 +15,8 @@
 
 namespace sluice::control {
 
+using rules::ErrorCode;
+using rules::fail;
 using rules::Result;
 
 struct HttpServer::Parts {
@@ -19,9 +25,11 @@ struct HttpServer::Parts {
   boost::asio::steady_timer heartbeat{context.io};
   std::thread thread;
 
+  explicit Parts(HttpOptions options) : context(std::move(options)) {}
+
   // A proxy, and a client that went away without a word, must see that a stream lives.
   void beat() {
-    heartbeat.expires_after(std::chrono::seconds(kHeartbeatSeconds));
+    heartbeat.expires_after(kHeartbeatTime);
     heartbeat.async_wait([this](boost::system::error_code stopped) {
       if (stopped) return;
       for (HttpStream* stream : context.streams) stream->send_heartbeat();
@@ -38,11 +46,60 @@ HttpServer::~HttpServer() {
   parts_->listeners.clear();
 }
 
+namespace {
+
+Result<gid_t> group_of(const std::string& name) {
+  if (name.empty()) return ::getegid();
+  std::vector<char> buffer(65536);
+  group entry{};
+  group* found = nullptr;
+  if (::getgrnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found) == 0 &&
+      found != nullptr)
+    return found->gr_gid;
+  return fail(ErrorCode::invalid,
+              fmt::format("--api-group {}: there is no such group; groupadd makes one", name));
+}
+
+Result<void> prepare(HttpContext& context) {
+  const HttpOptions& options = context.options;
+  const auto group = group_of(options.unix_group);
+  if (!group) return tl::unexpected(group.error());
+  context.unix_peers.emplace(*group, options.unix_role);
+  if (!options.tokens_path.empty()) {
+    auto tokens = Tokens::open(options.tokens_path);
+    if (!tokens) return tl::unexpected(tokens.error());
+    context.tokens = std::move(*tokens);
+  }
+  if (options.certificate_path.empty() != options.key_path.empty())
+    return fail(ErrorCode::invalid, "--api-cert and --api-key are needed together");
+  if (!options.certificate_path.empty()) {
+    auto certificate = TlsCertificate::open(options.certificate_path, options.key_path);
+    if (!certificate) return tl::unexpected(certificate.error());
+    context.certificate = std::move(*certificate);
+  }
+  return {};
+}
+
+// A service manager's default of 1024 descriptors is less than the connections there may be.
+void make_room_for(std::size_t connections) {
+  rlimit limit{};
+  const rlim_t wanted = connections + 512;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = std::min(wanted, limit.rlim_max);
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
+
 Result<std::unique_ptr<HttpServer>> HttpServer::open(const std::vector<std::string>& addresses,
-                                                     HttpHandler handler, HttpFault fault) {
-  auto parts = std::make_shared<Parts>();
+                                                     HttpHandler handler, HttpFault fault,
+                                                     HttpAdmit admit, HttpOptions options) {
+  auto parts = std::make_shared<Parts>(std::move(options));
   parts->context.handler = std::move(handler);
   parts->context.fault = std::move(fault);
+  parts->context.admit = std::move(admit);
+  if (auto prepared = prepare(parts->context); !prepared) return tl::unexpected(prepared.error());
+  make_room_for(parts->context.options.connections_max);
   for (const std::string& address : addresses) {
     auto listener = HttpListener::open(parts->context, address);
     if (!listener) return tl::unexpected(listener.error());
@@ -63,6 +120,10 @@ void HttpServer::start() {
       }
     }
   });
+}
+
+const HttpCounts& HttpServer::counts() const {
+  return parts_->context.counts;
 }
 
 std::function<void()> HttpServer::stream_waker() const {

@@ -7,7 +7,9 @@
 
 namespace sluice::control {
 
-// Serves the connection until a side closes it. Lives as long as an operation on it is under way.
-void serve(HttpContext& context, boost::asio::generic::stream_protocol::socket socket, bool is_tcp);
+// Serves the connection until a side closes it, after a TLS handshake or at once. Refuses it where
+// the peer has too many. Lives as long as an operation on it is under way.
+void serve(HttpContext& context, boost::asio::generic::stream_protocol::socket socket,
+           bool with_tls);
 
 }  // namespace sluice::control

@@ -55,6 +55,13 @@ std::string_view host_name(std::string_view host) {
   return host.substr(0, host.find(':'));
 }
 
+bool is_address(std::string_view name) {
+  in6_addr address{};
+  const std::string text(name);
+  return ::inet_pton(AF_INET, text.c_str(), &address) == 1 ||
+         ::inet_pton(AF_INET6, text.c_str(), &address) == 1;
+}
+
 bool is_loopback_name(std::string_view name) {
   if (name == "localhost" || name == "::1") return true;
   in_addr address{};

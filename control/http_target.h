@@ -15,6 +15,9 @@ namespace sluice::control {
 // "name:port", "name", "[v6]:port": the name alone, without brackets.
 [[nodiscard]] std::string_view host_name(std::string_view host);
 
+// An IPv4 or IPv6 address.
+[[nodiscard]] bool is_address(std::string_view name);
+
 // localhost, 127.0.0.0/8 or ::1.
 [[nodiscard]] bool is_loopback_name(std::string_view name);
 

@@ -6,6 +6,7 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
@@ -67,15 +68,22 @@ int run(const control::Config& config, const sigset_t& signals) {
 
   // Before the ports are opened: a daemon nobody could talk to should not forward at all.
   control::EventHub events;
-  control::Api* api_of_server = nullptr;
+  std::atomic<control::Api*> api_of_server{nullptr};  // null: nothing is enforced yet
   for (const std::string& address : config.api) make_socket_folder(address);
   auto server = control::HttpServer::open(
       config.api,
       [&api_of_server](const control::HttpRequest& request, auto answer) {
-        api_of_server->handle(request, std::move(answer));
+        if (control::Api* api = api_of_server) return api->handle(request, std::move(answer));
+        answer(control::Api::not_yet());
       },
-      control::Api::fault);
+      control::Api::fault,
+      [&api_of_server](const control::HttpRequest& head) -> control::HttpAdmission {
+        if (const control::Api* api = api_of_server) return api->admit(head);
+        return {control::Api::not_yet(), 0};
+      },
+      config.http);
   if (!server) return refuse(server.error(), 1);
+  (*server)->start();
 
   auto plane_config = config.dataplane;
   plane_config.alarm = log_alarm;
@@ -95,9 +103,8 @@ int run(const control::Config& config, const sigset_t& signals) {
       (*plane)->workers().size(),
       (*plane)->spreads_by_ports() ? "the ports" : "handing frames over");
 
-  control::Api api(publisher, {&events, {}});
+  control::Api api(publisher, {&events, {}, &(*server)->counts()});
   api_of_server = &api;
-  (*server)->start();
   for (const std::string& address : config.api) spdlog::info("API: {}", address);
   {
     const control::ServiceHeartbeat heartbeat(**plane);

@@ -31,11 +31,11 @@ class ApiBed : public testing::Test {
     fill(rooms);
     api = std::make_unique<Api>(publisher, rooms);
     auto opened = HttpServer::open(
-        {"unix:" + path},
+        addresses(),
         [this](const HttpRequest& request, Respond respond) {
           api->handle(request, std::move(respond));
         },
-        Api::fault);
+        Api::fault, [this](const HttpRequest& head) { return api->admit(head); }, options());
     ASSERT_TRUE(opened) << opened.error().message;
     server = std::move(*opened);
     events.on_publish(server->stream_waker());
@@ -46,6 +46,8 @@ class ApiBed : public testing::Test {
     server.reset();
   }
   virtual void fill(ApiRooms& /*rooms*/) {}
+  virtual std::vector<std::string> addresses() { return {"unix:" + path}; }
+  virtual HttpOptions options() { return {}; }
 
   [[nodiscard]] tests::HttpConnection connect() const {
     return tests::HttpConnection::to_unix(path);
