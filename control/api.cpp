@@ -10,6 +10,7 @@
 
 #include "control/api_route.h"
 #include "control/flows_option.h"
+#include "rules/printable.h"
 
 namespace sluice::control {
 namespace {
@@ -21,7 +22,7 @@ using rules::Result;
 
 std::vector<Route> make_routes() {
   std::vector<Route> routes = group_routes();
-  for (auto& family : {lb_routes(), vpc_routes(), node_routes()})
+  for (auto& family : {lb_routes(), vpc_routes(), node_routes(), event_routes()})
     routes.insert(routes.end(), family.begin(), family.end());
   return routes;
 }
@@ -93,7 +94,11 @@ void submit(const Call& call, const Route& route, Respond respond) {
 }
 
 HttpAnswer not_there(unsigned status, const std::string& message, const std::string& allow = "") {
-  return {status, Api::fault(status, message), "application/json", "", allow};
+  HttpAnswer answer;
+  answer.status = status;
+  answer.body = Api::fault(status, message);
+  answer.allow = allow;
+  return answer;
 }
 
 // A sentence about the workers that hang; empty: none.
@@ -114,49 +119,110 @@ Result<Json> read_body(const HttpRequest& request) {
   return body;
 }
 
+bool is_health(std::string_view path) {
+  return path == "/healthz" || path == "/readyz";
+}
+
+HttpAnswer health(const Publisher& publisher) {
+  // Asked only when a table is in force, so whoever reads this is served by one.
+  const std::uint64_t generation = publisher.state()->generation;
+  if (const std::string hung = hung_workers(publisher.dataplane()); !hung.empty())
+    return not_there(503, hung);
+  return success({{"generation", generation}}, "Success", generation);
+}
+
+struct Found {
+  const Route* route = nullptr;
+  std::uint32_t id = 0;
+  HttpAnswer refusal;  // without a route: 404 or 405
+};
+
+Found find_route(const HttpRequest& request) {
+  static const std::vector<Route> kRoutes = make_routes();
+  std::string_view path = request.path;
+  const bool is_beside = !path.starts_with(kApiPrefix);
+  if (!is_beside) path.remove_prefix(kApiPrefix.size());
+  if (path.ends_with('/')) path.remove_suffix(1);
+  const std::string method = request.method == "HEAD" ? "GET" : request.method;
+  std::set<std::string_view> allowed;
+  for (const Route& route : kRoutes) {
+    if (route.is_beside_prefix != is_beside) continue;
+    const auto id = match(route.path, path);
+    if (!id) continue;
+    if (route.method == method) return {&route, *id, {}};
+    allowed.insert(route.method);
+  }
+  if (!allowed.empty()) {
+    return {nullptr, 0,
+            not_there(405, fmt::format("{} is not for this path.", rules::printable(method, 40)),
+                      fmt::format("{}", fmt::join(allowed, ", ")))};
+  }
+  return {
+      nullptr, 0,
+      not_there(
+          404, fmt::format("There is nothing at {}{}.", rules::printable(request.path, 200),
+                           is_beside ? fmt::format("; the API stands below {}", kApiPrefix) : ""))};
+}
+
+Role role_of(const Route& route) {
+  return route.role.value_or(route.read ? Role::read : Role::operate);
+}
+
+std::optional<HttpAnswer> refuse_role(const HttpRequest& request, Role needed) {
+  if (request.role >= needed) return std::nullopt;
+  if (request.is_anonymous) {
+    HttpAnswer answer = not_there(
+        401, fmt::format("This needs the role {}: send a token of it (Authorization: Bearer …); "
+                         "sluicectl token create makes one for the daemon's --api-tokens.",
+                         to_string(needed)));
+    answer.headers = {{"WWW-Authenticate", R"(Bearer realm="sluice")"}};
+    return answer;
+  }
+  return not_there(
+      403, fmt::format("This needs the role {}, and {} has {}.", to_string(needed), request.actor,
+                       request.role == Role::none ? "none" : to_string(request.role)));
+}
+
 }  // namespace
 
 std::string Api::fault(unsigned status, const std::string& message) {
   return dump(envelope(status, nullptr, Json::object(), message));
 }
 
+HttpAnswer Api::not_yet() {
+  HttpAnswer answer = not_there(503, "The node is starting and enforces nothing yet.");
+  answer.headers = {{"Retry-After", "1"}};
+  return answer;
+}
+
+HttpAdmission Api::admit(const HttpRequest& head) const {
+  const std::string_view path = head.path;
+  if (is_health(path) || find_asset(path) != nullptr) return {{}, kRefusedBodyBytesMax};
+  const Found found = find_route(head);
+  if (found.route == nullptr) return {found.refusal, 0};
+  if (auto refusal = refuse_role(head, role_of(*found.route))) return {std::move(refusal), 0};
+  return {{}, found.route->body_bytes_max};
+}
+
 void Api::handle(const HttpRequest& request, Respond respond) try {
-  static const std::vector<Route> kRoutes = make_routes();
-  std::string_view path = request.path;
-  if (path == "/healthz" || path == "/readyz") {
-    // The API opens only when a table is in force, so whoever reads this is served by one.
-    if (const std::string hung = hung_workers(publisher_.dataplane()); !hung.empty())
-      return respond(not_there(503, hung));
-    return respond(success({{"generation", publisher_.state()->generation}}, "Success",
-                           publisher_.state()->generation));
-  }
-  if (!path.starts_with(kApiPrefix))
-    return respond(not_there(
-        404, fmt::format("There is nothing at {}; the API stands below {}.", path, kApiPrefix)));
-  path.remove_prefix(kApiPrefix.size());
-  if (path.ends_with('/')) path.remove_suffix(1);
-  const std::string method = request.method == "HEAD" ? "GET" : request.method;
-  std::set<std::string> allowed;
-  for (const Route& route : kRoutes) {
-    const auto id = match(route.path, path);
-    if (!id) continue;
-    if (route.method != method) {
-      allowed.insert(std::string(route.method));
-      continue;
-    }
-    auto body = read_body(request);
-    if (!body) return respond(refusal(body.error()));
-    const Call call{request, *id, std::move(*body), publisher_, publisher_.state()};
-    if (route.read) return respond(route.read(call));
-    return submit(call, route, std::move(respond));
-  }
-  if (allowed.empty()) return respond(not_there(404, fmt::format("There is nothing at {}.", path)));
-  respond(not_there(405, fmt::format("{} is not for this path.", method),
-                    fmt::format("{}", fmt::join(allowed, ", "))));
+  if (is_health(request.path)) return respond(health(publisher_));
+  if (const Asset* asset = find_asset(request.path)) return respond(asset_answer(*asset, request));
+  const Found found = find_route(request);
+  if (found.route == nullptr) return respond(found.refusal);
+  if (auto refusal = refuse_role(request, role_of(*found.route))) return respond(*refusal);
+  auto body = read_body(request);
+  if (!body) return respond(refusal(body.error()));
+  const Call call{request, found.id, std::move(*body), publisher_, publisher_.state(), rooms_};
+  if (found.route->read) return respond(found.route->read(call));
+  submit(call, *found.route, std::move(respond));
 } catch (const std::exception& exception) {
   // The last guard: a library's exception must end the request, not the daemon.
-  spdlog::error("{} {}: {}", request.method, request.path, exception.what());
+  spdlog::error("{} {}: {}", request.method, rules::printable(request.path), exception.what());
   respond(not_there(500, "An error inside the daemon; its log tells more."));
+}
+
+const Asset* Api::find_asset(std::string_view path) const {
+  return rooms_.assets ? rooms_.assets(path) : nullptr;
 }
 
 }  // namespace sluice::control

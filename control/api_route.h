@@ -5,16 +5,17 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "control/http_server.h"
+#include "control/api.h"
+#include "control/http_message.h"
+#include "control/http_options.h"
 #include "control/publisher.h"
 
 namespace sluice::control {
-
-using Respond = std::function<void(HttpAnswer)>;
 
 // A request as a route's function sees it.
 struct Call {
@@ -23,6 +24,7 @@ struct Call {
   rules::Json body;      // of POST and PUT; an empty body is {}
   Publisher& publisher;
   StatePtr state;
+  const ApiRooms& rooms;
 };
 
 // One of `read` and `change`: reads answer at once, changes go to the publisher.
@@ -32,13 +34,18 @@ struct Route {
   std::function<HttpAnswer(const Call&)> read;
   std::function<Publisher::Change(const Call&)> change;
   std::string_view message = "Success";  // of a change
+  // Who may; not given: read for reads, operate for changes.
+  std::optional<Role> role{};
+  std::uint64_t body_bytes_max = kBodyBytesMax;
+  bool is_beside_prefix = false;  // the path is the whole path, as of /metrics
 };
 
 // The routes of API.md, by family.
 [[nodiscard]] std::vector<Route> group_routes();
 [[nodiscard]] std::vector<Route> lb_routes();
 [[nodiscard]] std::vector<Route> vpc_routes();
-[[nodiscard]] std::vector<Route> node_routes();  // table, counters
+[[nodiscard]] std::vector<Route> node_routes();   // table, counters
+[[nodiscard]] std::vector<Route> event_routes();  // streams
 
 [[nodiscard]] rules::Json envelope(unsigned code, rules::Json data, rules::Json errors,
                                    const std::string& message);

@@ -10,6 +10,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "control/config_api.h"
+
 namespace sluice::control {
 namespace {
 
@@ -50,6 +52,7 @@ constexpr std::uint32_t kAdoptMax = 24 * 3600;
 
 struct Options {
   po::options_description general{"General"};
+  po::options_description api;
   po::options_description plane{"Data plane"};
   po::options_description timeouts{"Idle times, in seconds"};
   po::options_description file;
@@ -60,6 +63,7 @@ struct Texts {
   std::vector<std::string> zones;
   std::string tracking;
   std::string table_replicas;
+  std::string unix_role;
 };
 
 Options make_options(Config& config, Texts& texts) {
@@ -109,9 +113,6 @@ Options make_options(Config& config, Texts& texts) {
   options.general.add_options()(
       "state", po::value(&config.state)->default_value(config.state)->value_name("FILE"),
       "where acknowledged changes are kept")(
-      "api", po::value(&config.api)->value_name("ADDRESS"),
-      "unix:PATH (default unix:/run/sluice/api.sock) or http://127.0.0.1:PORT, which any local "
-      "user may use; repeatable")(
       "log-level", po::value(&config.log_level)->default_value(config.log_level)->value_name("L"),
       "trace, debug, info, warning, error or off");
   for (const Timeout& timeout : kTimeouts) {
@@ -119,7 +120,8 @@ Options make_options(Config& config, Texts& texts) {
     options.timeouts.add_options()(
         timeout.option, po::value(&field)->default_value(field)->value_name("S"), timeout.of);
   }
-  options.file.add(options.general).add(options.plane).add(options.timeouts);
+  options.api.add(api_options(config.http, config.api, texts.unix_role));
+  options.file.add(options.general).add(options.api).add(options.plane).add(options.timeouts);
   return options;
 }
 
@@ -128,7 +130,7 @@ std::string help_of(const Options& options) {
   text << "sluiced " << kVersion
        << ": the security-group data plane of a load-balancer node\n\n"
           "usage: sluiced --zone NAME,outside=DEV,inside=DEV [OPTIONS]\n\n"
-       << options.general << '\n'
+       << options.general << options.api << '\n'
        << options.plane << '\n'
        << options.timeouts
        << "\nExit status: 0 after SIGTERM or SIGINT, 1 if it could not start, 2 for a wrong "
@@ -153,6 +155,7 @@ Result<void> check(Config& config, const Texts& texts) {
                                                       timeout.option, kTimeoutMax, value)});
     }
   }
+  check_api_options(config.http, texts.unix_role, problems);
   if (config.dataplane.watchdog_ms < 50 || config.dataplane.watchdog_ms > 60'000) {
     problems.push_back(
         {"watchdog-ms", fmt::format("--watchdog-ms must be from 50 to 60000 milliseconds, not {}",

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "control/http_options.h"
 #include "dataplane/dpdk/dpdk_dataplane.h"
 #include "dataplane/snapshot.h"
 #include "rules/result.h"
@@ -18,6 +19,7 @@ struct Config {
   dataplane::dpdk::DpdkConfig dataplane;
   dataplane::Settings settings;
   std::string state = "/var/lib/sluice/state.db";
+  HttpOptions http;
   std::vector<std::string> api;  // empty: unix:/run/sluice/api.sock
   std::string log_level = "info";
   std::optional<std::string> answer;  // --help, --version: print this and exit 0

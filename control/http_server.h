@@ -1,63 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// HTTP/1.1 over UNIX sockets and loopback TCP: bytes to requests and answers to bytes, no meaning.
+// HTTP/1.1 over UNIX sockets, loopback TCP and TLS: bytes to requests and answers to bytes, and who
+// it is that asks; what a request means is the routes'.
 //
 // Owner:  one thread of its own; a slow or silent client keeps nobody else waiting.
-// Limits: kHeaderBytesMax, kBodyBytesMax, kConnectionsMax, kIdleSeconds.
+// Limits: http_options.h.
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "control/http_counts.h"
+#include "control/http_message.h"
+#include "control/http_options.h"
 #include "rules/result.h"
 
 namespace sluice::control {
 
-inline constexpr std::uint32_t kHeaderBytesMax = 16u << 10;
-inline constexpr std::uint64_t kBodyBytesMax = 4u << 20;
-inline constexpr std::size_t kConnectionsMax = 1024;
-inline constexpr int kIdleSeconds = 30;
-
-struct HttpRequest {
-  std::string method;
-  std::string path;                          // decoded, without the query
-  std::map<std::string, std::string> query;  // decoded; of equal names the last counts
-  std::string body;
-  std::string if_match;
-};
-
-struct HttpAnswer {
-  unsigned status = 200;
-  std::string body;
-  std::string content_type = "application/json";
-  std::string etag;
-  std::string allow;  // for 405
-};
-
 // Calls `answer` once, from any thread, now or later.
-using HttpHandler =
-    std::function<void(const HttpRequest& request, std::function<void(HttpAnswer)> answer)>;
+using HttpHandler = std::function<void(const HttpRequest& request, Respond answer)>;
 // The body of an answer that the server gives by itself (too large, not HTTP, …).
 using HttpFault = std::function<std::string(unsigned status, const std::string& message)>;
 
+// Asked when a request's head is there; empty: every request may come, with kBodyBytesMax.
+using HttpAdmit = std::function<HttpAdmission(const HttpRequest& head)>;
+
 class HttpServer {
  public:
-  // Addresses: "unix:/path" and "http://127.0.0.1:8080", "http://[::1]:8080".
-  // Errors: system or invalid, the address named (taken; beyond loopback, which needs TLS).
+  // Addresses: "unix:/path", "http://127.0.0.1:8080", "http://[::1]:8080", "https://0.0.0.0:8443".
+  // Errors: system or invalid, the address or file named (taken; beyond loopback, which needs TLS
+  // and tokens).
   [[nodiscard]] static rules::Result<std::unique_ptr<HttpServer>> open(
-      const std::vector<std::string>& addresses, HttpHandler handler, HttpFault fault);
+      const std::vector<std::string>& addresses, HttpHandler handler, HttpFault fault,
+      HttpAdmit admit = {}, HttpOptions options = {});
   ~HttpServer();  // closes all; answers under way are lost
 
   void start();
 
+  [[nodiscard]] const HttpCounts& counts() const;
+  // Has every event stream look for new events; for EventHub::on_publish. Any thread, never
+  // blocks, may be called after the server's end.
+  [[nodiscard]] std::function<void()> stream_waker() const;
+
  private:
   struct Parts;
-  explicit HttpServer(std::unique_ptr<Parts> parts);
-  std::unique_ptr<Parts> parts_;
+  explicit HttpServer(std::shared_ptr<Parts> parts);
+  std::shared_ptr<Parts> parts_;
 };
 
 }  // namespace sluice::control

@@ -6,11 +6,13 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
 
 #include "control/api.h"
+#include "control/api_events.h"
 #include "control/config.h"
 #include "control/http_server.h"
 #include "control/publisher.h"
@@ -65,15 +67,23 @@ int run(const control::Config& config, const sigset_t& signals) {
   spdlog::info("state: {}", config.state);
 
   // Before the ports are opened: a daemon nobody could talk to should not forward at all.
-  control::Publisher* publisher_of_api = nullptr;
+  control::EventHub events;
+  std::atomic<control::Api*> api_of_server{nullptr};  // null: nothing is enforced yet
   for (const std::string& address : config.api) make_socket_folder(address);
   auto server = control::HttpServer::open(
       config.api,
-      [&publisher_of_api](const control::HttpRequest& request, auto answer) {
-        control::Api(*publisher_of_api).handle(request, std::move(answer));
+      [&api_of_server](const control::HttpRequest& request, auto answer) {
+        if (control::Api* api = api_of_server) return api->handle(request, std::move(answer));
+        answer(control::Api::not_yet());
       },
-      control::Api::fault);
+      control::Api::fault,
+      [&api_of_server](const control::HttpRequest& head) -> control::HttpAdmission {
+        if (const control::Api* api = api_of_server) return api->admit(head);
+        return {control::Api::not_yet(), 0};
+      },
+      config.http);
   if (!server) return refuse(server.error(), 1);
+  (*server)->start();
 
   auto plane_config = config.dataplane;
   plane_config.alarm = log_alarm;
@@ -81,7 +91,9 @@ int run(const control::Config& config, const sigset_t& signals) {
   if (!plane) return refuse(plane.error(), 1);
   for (const auto& port : (*plane)->ports()) spdlog::info("port {}: {}", port.side, port.device);
 
+  events.on_publish((*server)->stream_waker());
   control::Publisher publisher(**store, **plane, config.settings);
+  publisher.observe([&events](const auto& applied) { publish_generation(events, applied); });
   if (auto started = publisher.start(); !started) return refuse(started.error(), 1);
   const auto state = publisher.state();
   spdlog::info(
@@ -91,8 +103,8 @@ int run(const control::Config& config, const sigset_t& signals) {
       (*plane)->workers().size(),
       (*plane)->spreads_by_ports() ? "the ports" : "handing frames over");
 
-  publisher_of_api = &publisher;
-  (*server)->start();
+  control::Api api(publisher, {&events, {}, &(*server)->counts()});
+  api_of_server = &api;
   for (const std::string& address : config.api) spdlog::info("API: {}", address);
   {
     const control::ServiceHeartbeat heartbeat(**plane);

@@ -48,6 +48,8 @@ Result<void> Publisher::start() {
   if (is_new) state->generation = 1;
   auto enforced = enforce(std::make_shared<const State>(nothing), state, is_new, {});
   if (!enforced) return tl::unexpected(enforced.error());
+  enforced->kind = "start";
+  tell(*enforced);
   thread_ = std::thread([this] { run(); });
   return {};
 }
@@ -85,7 +87,9 @@ Result<Applied> Publisher::apply(const Change& change) try {
   outcome->next.generation = before->generation + 1;
   auto applied = enforce(before, std::make_shared<const State>(std::move(outcome->next)), true,
                          outcome->flows);
-  if (applied) applied->answer = std::move(outcome->answer);
+  if (!applied) return applied;
+  applied->answer = std::move(outcome->answer);
+  tell(*applied);
   return applied;
 } catch (const std::exception& exception) {
   spdlog::error("a change failed: {}", exception.what());
@@ -124,6 +128,14 @@ Result<Applied> Publisher::enforce(StatePtr before, StatePtr after, bool store,
   const std::lock_guard lock(mutex_);
   table_ = {snapshot->table, applied.compile_us, applied.swap_us};
   return applied;
+}
+
+// What listens must not make a change fail that is in force.
+void Publisher::tell(const Applied& applied) const try {
+  if (observer_) observer_(applied);
+} catch (const std::exception& exception) {
+  spdlog::error("generation {} is in force, but was not told of: {}", applied.generation,
+                exception.what());
 }
 
 // A worker did not take the new table: the last good one again, in the store and on the others.

@@ -25,6 +25,7 @@ inline constexpr std::size_t kChangesWaiting = 1024;
 // An acknowledged change: every worker enforces it.
 struct Applied {
   rules::Json answer;
+  std::string_view kind = "change";  // or "start": what the node began with
   std::uint64_t generation = 0;
   std::uint64_t compile_us = 0;
   std::uint64_t store_us = 0;
@@ -43,9 +44,14 @@ class Publisher {
  public:
   using Change = std::function<rules::Result<Outcome>(const State&)>;
   using Done = std::function<void(rules::Result<Applied>)>;
+  using Observer = std::function<void(const Applied&)>;
 
   Publisher(Store& store, dataplane::Dataplane& dataplane, dataplane::Settings settings);
   ~Publisher();
+
+  // Tells of each table when it is in force, on the publisher's thread; must not block. Before
+  // start(), which tells of the first.
+  void observe(Observer observer) { observer_ = std::move(observer); }
 
   // Puts the stored state, or the first one, in force and starts the thread.
   [[nodiscard]] rules::Result<void> start();
@@ -71,12 +77,14 @@ class Publisher {
   [[nodiscard]] rules::Result<Applied> apply(const Change& change);
   [[nodiscard]] rules::Result<Applied> enforce(StatePtr before, StatePtr after, bool store,
                                                dataplane::FlowsOnChange flows);
+  void tell(const Applied& applied) const;
   void roll_back(const State& before, const State& after);
 
   Store& store_;                     // publisher thread only, once it runs
   dataplane::Dataplane& dataplane_;  // publish: publisher thread only
   const dataplane::Settings settings_;
   const std::vector<std::string> zones_;
+  Observer observer_;                                    // publisher thread only, once it runs
   rules::Compiler compiler_;                             // publisher thread only
   std::shared_ptr<const dataplane::Snapshot> in_force_;  // publisher thread only
   std::atomic<StatePtr> state_;                          // publisher: w, others: r

@@ -106,5 +106,6 @@ using rules::printable;
 [[nodiscard]] std::vector<Verb> node_verbs();  // stats, table, vpc
 [[nodiscard]] Verb check_verb();
 [[nodiscard]] Verb simulate_verb();
+[[nodiscard]] Verb token_verb();
 
 }  // namespace sluice::control::cli

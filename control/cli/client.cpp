@@ -4,6 +4,7 @@
 #include <curl/curl.h>
 #include <fmt/format.h>
 
+#include <cstdlib>
 #include <memory>
 
 #include "control/cli/cli.h"
@@ -78,6 +79,22 @@ struct Reply {
   std::string body;
 };
 
+// The secret of --token-file, else of SLUICE_TOKEN; empty: none.
+Outcome<std::string> token_of(const Call& call) {
+  const char* environment = std::getenv("SLUICE_TOKEN");
+  std::string token = environment == nullptr ? "" : environment;
+  if (call.has("token-file")) {
+    auto text = read_text(call.text("token-file"));
+    if (!text) return text;
+    token = std::move(*text);
+  }
+  const std::size_t end = token.find_last_not_of(" \t\r\n");
+  token.resize(end == std::string::npos ? 0 : end + 1);
+  if (token.find_first_of("\r\n") != std::string::npos)
+    return fail(kExitConfiguration, "the token is more than one line");
+  return token;
+}
+
 Outcome<Reply> perform(const Call& call, std::string_view method, const std::string& path,
                        const Json& body) {
   const std::unique_ptr<CURL, CloseCurl> curl(curl_easy_init());
@@ -94,8 +111,13 @@ Outcome<Reply> perform(const Call& call, std::string_view method, const std::str
   url += std::string(kPrefix) + path;
   const std::string sent =
       body.is_null() ? "" : body.dump(-1, ' ', false, Json::error_handler_t::replace);
-  const std::unique_ptr<curl_slist, FreeList> headers(
+  std::unique_ptr<curl_slist, FreeList> headers(
       curl_slist_append(nullptr, "Content-Type: application/json"));
+  const auto token = token_of(call);
+  if (!token) return tl::unexpected(token.error());
+  if (!token->empty() && !call.api.starts_with("unix:"))
+    curl_slist_append(headers.get(), ("Authorization: Bearer " + *token).c_str());
+  if (call.has("ca")) curl_easy_setopt(curl.get(), CURLOPT_CAINFO, call.text("ca").c_str());
   curl_easy_setopt(curl.get(), CURLOPT_URL, url.c_str());
   curl_easy_setopt(curl.get(), CURLOPT_CUSTOMREQUEST, std::string(method).c_str());
   curl_easy_setopt(curl.get(), CURLOPT_HTTPHEADER, headers.get());

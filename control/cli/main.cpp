@@ -20,7 +20,8 @@ constexpr const char* kDefaultApi = "unix:/run/sluice/api.sock";
 
 std::vector<Verb> all_verbs() {
   std::vector<Verb> verbs = group_verbs();
-  for (const auto& family : {lb_verbs(), node_verbs(), {check_verb(), simulate_verb()}})
+  for (const auto& family :
+       {lb_verbs(), node_verbs(), {check_verb(), simulate_verb(), token_verb()}})
     verbs.insert(verbs.end(), family.begin(), family.end());
   return verbs;
 }
@@ -29,9 +30,15 @@ po::options_description global_options() {
   po::options_description options("For every verb");
   options.add_options()("json", "one JSON object on standard output")(
       "api", po::value<std::string>()->value_name("ADDRESS"),
-      "the daemon: unix:PATH or http://127.0.0.1:PORT (default: SLUICE_API, else "
-      "unix:/run/sluice/api.sock)")("quiet,q", "no remarks on standard error")(
-      "help,h", "print this and exit")("version", "print the version and exit");
+      "the daemon: unix:PATH, http://127.0.0.1:PORT or https://HOST:PORT (default: SLUICE_API, "
+      "else "
+      "unix:/run/sluice/api.sock)")(
+      "token-file", po::value<std::string>()->value_name("FILE"),
+      "the secret of a token for http and https (default: SLUICE_TOKEN)")(
+      "ca", po::value<std::string>()->value_name("FILE"),
+      "certificates that the daemon's is trusted by, PEM (default: the system's)")(
+      "quiet,q", "no remarks on standard error")("help,h", "print this and exit")(
+      "version", "print the version and exit");
   return options;
 }
 
@@ -88,7 +95,10 @@ int print_failure(const Failure& failure, bool json) {
 void move_leading_options(std::vector<std::string>& arguments) {
   std::size_t count = 0;
   while (count < arguments.size() && arguments[count].starts_with('-'))
-    count += arguments[count] == "--api" ? 2 : 1;
+    count += arguments[count] == "--api" || arguments[count] == "--token-file" ||
+                     arguments[count] == "--ca"
+                 ? 2
+                 : 1;
   std::rotate(arguments.begin(),
               arguments.begin() + static_cast<std::ptrdiff_t>(std::min(count, arguments.size())),
               arguments.end());
