@@ -25,20 +25,23 @@ struct Call {
   StatePtr state;
 };
 
-// One of `read` and `change`: reads answer at once, changes go to the publisher.
+// One of `read`, `change` and `later`: reads answer at once, changes go to the publisher, what is
+// `later` answers when it can.
 struct Route {
   std::string_view method;
   std::string_view path;  // below the prefix; "{}" is an id
   std::function<HttpAnswer(const Call&)> read;
   std::function<Publisher::Change(const Call&)> change;
   std::string_view message = "Success";  // of a change
+  std::function<void(const Call&, Respond)> later{};
 };
 
 // The routes of API.md, by family.
 [[nodiscard]] std::vector<Route> group_routes();
 [[nodiscard]] std::vector<Route> lb_routes();
 [[nodiscard]] std::vector<Route> vpc_routes();
-[[nodiscard]] std::vector<Route> node_routes();  // table, counters
+[[nodiscard]] std::vector<Route> node_routes();    // table, counters
+[[nodiscard]] std::vector<Route> change_routes();  // pending changes, audit, backup
 
 [[nodiscard]] rules::Json envelope(unsigned code, rules::Json data, rules::Json errors,
                                    const std::string& message);

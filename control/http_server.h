@@ -28,6 +28,7 @@ struct HttpRequest {
   std::map<std::string, std::string> query;  // decoded; of equal names the last counts
   std::string body;
   std::string if_match;
+  std::string actor = "local";  // who asks
 };
 
 struct HttpAnswer {
