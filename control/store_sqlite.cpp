@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 
 #include "control/differences.h"
@@ -33,15 +34,30 @@ Result<void> take_forward(SqliteConnection& connection, std::int64_t from) {
   return {};
 }
 
-// Every page, before anything is believed. The error is SQLite's own, or what it found.
+// Is that what quick_check says of bad content? A page that cannot be read for another reason (an
+// I/O error, memory) it reports in the same way, with SQLite's code: no reason to give the file up.
+bool tells_of_corruption(std::string_view finding) {
+  const std::size_t place = finding.find("error code");
+  if (finding.find("failed to get page") != std::string_view::npos) return false;
+  if (place == std::string_view::npos) return finding != "ok";
+  const std::size_t digits = finding.find_first_of("0123456789", place);
+  if (digits == std::string_view::npos) return true;
+  const int reason = std::atoi(std::string(finding.substr(digits)).c_str()) & 0xff;
+  return reason == SQLITE_CORRUPT || reason == SQLITE_NOTADB;
+}
+
+// Every page, before anything is believed.
 Result<void> check_pages(SqliteConnection& connection, bool& is_corrupt) {
+  bool is_read = true;
   auto checked = connection.each("PRAGMA quick_check(1)", [&](auto& row) -> Result<void> {
-    is_corrupt = is_corrupt || row.text(0) != "ok";
+    is_corrupt = is_corrupt || tells_of_corruption(row.text(0));
+    is_read = is_read && row.text(0) == "ok";
     return {};
   });
   if (!checked) return checked;
-  if (is_corrupt) return connection.error("is corrupt");
-  return {};
+  if (is_read) return {};
+  return fail(ErrorCode::storage, fmt::format("state file {} {}", connection.path(),
+                                              is_corrupt ? "is corrupt" : "could not be read"));
 }
 
 // Lock, integrity, schema. A file from a newer version is refused, an older one taken forward.
