@@ -12,6 +12,7 @@
 #include <fstream>
 #include <thread>
 
+#include "control/api_reads.h"
 #include "control/http_server.h"
 #include "control/publisher.h"
 #include "control/store_sqlite.h"
@@ -145,6 +146,19 @@ TEST_F(Api, CreatesReadsReplacesAndDeletesAGroup) {
   EXPECT_EQ(deleted.body["message"], "Security Group deleted successfully.");
   EXPECT_EQ(deleted.body["data"]["name"], "office");
   EXPECT_EQ(call("GET", "/security_group/3/").status, 404);
+}
+
+TEST_F(Api, ListsGroupsAsTheyAreAfterEachChange) {
+  for (int i = 0; i < 3; ++i) {
+    const int id = create_group(fmt::format("g{}", i).c_str());
+    EXPECT_EQ(call("GET", "/security_group/").body["data"], list_groups(*publisher.state()));
+    (void)call("PUT", fmt::format("/security_group/{}/", id), group("same", "81"));
+    EXPECT_EQ(call("GET", "/security_group/").body["data"], list_groups(*publisher.state()));
+    (void)call("PUT", fmt::format("/security_group/{}/mark-default/", id));
+    EXPECT_EQ(call("GET", "/security_group/").body["data"], list_groups(*publisher.state()));
+    if (i == 1) (void)call("DELETE", "/security_group/3/");
+  }
+  EXPECT_EQ(call("GET", "/security_group/").body["data"], list_groups(*publisher.state()));
 }
 
 TEST_F(Api, CreatesReplacesAndDeletesAVpc) {
