@@ -8,8 +8,8 @@
 #include <optional>
 #include <set>
 
+#include "control/api_changes.h"
 #include "control/api_route.h"
-#include "control/flows_option.h"
 #include "rules/printable.h"
 
 namespace sluice::control {
@@ -22,7 +22,7 @@ using rules::Result;
 
 std::vector<Route> make_routes() {
   std::vector<Route> routes = group_routes();
-  for (auto& family : {lb_routes(), vpc_routes(), node_routes(), event_routes()})
+  for (auto& family : {lb_routes(), vpc_routes(), node_routes(), event_routes(), change_routes()})
     routes.insert(routes.end(), family.begin(), family.end());
   return routes;
 }
@@ -45,52 +45,6 @@ std::optional<std::uint32_t> match(std::string_view pattern, std::string_view pa
     path.remove_prefix(digits.size());
     pattern.remove_prefix(hole + 2);
   }
-}
-
-// 412: the client changes what it has not seen.
-bool is_stale(const std::string& if_match, std::uint64_t generation) {
-  return !if_match.empty() && if_match != "*" && if_match != fmt::format("\"{}\"", generation) &&
-         if_match != fmt::format("{}", generation);
-}
-
-HttpAnswer stale(std::uint64_t generation) {
-  HttpAnswer answer;
-  answer.status = 412;
-  answer.body =
-      Api::fault(412, fmt::format("The node is at generation {} by now; read again.", generation));
-  answer.etag = fmt::format("\"{}\"", generation);
-  return answer;
-}
-
-// Outcome of a change that met a newer generation in the queue.
-constexpr std::string_view kStale = "stale";
-
-void submit(const Call& call, const Route& route, Respond respond) {
-  Publisher::Change change = route.change(call);
-  if (!call.request.if_match.empty()) {
-    // Judged where changes are serial: what was read is what is changed.
-    change = [change, if_match = call.request.if_match](const State& state) -> Result<Outcome> {
-      if (is_stale(if_match, state.generation))
-        return fail(ErrorCode::conflict, std::string(kStale));
-      return change(state);
-    };
-  }
-  Publisher& publisher = call.publisher;
-  publisher.submit(std::move(change), [message = std::string(route.message), &publisher,
-                                       respond = std::move(respond)](Result<Applied> applied) {
-    if (!applied) {
-      respond(applied.error().message == kStale ? stale(publisher.state()->generation)
-                                                : refusal(applied.error()));
-      return;
-    }
-    Json data = std::move(applied->answer);
-    data["generation"] = applied->generation;
-    data["compile_us"] = applied->compile_us;
-    data["store_us"] = applied->store_us;
-    data["swap_us"] = applied->swap_us;
-    data["flows"] = fates_to_json(applied->flows);
-    respond(success(std::move(data), message, applied->generation));
-  });
 }
 
 HttpAnswer not_there(unsigned status, const std::string& message, const std::string& allow = "") {
@@ -209,12 +163,17 @@ void Api::handle(const HttpRequest& request, Respond respond) try {
   if (const Asset* asset = find_asset(request.path)) return respond(asset_answer(*asset, request));
   const Found found = find_route(request);
   if (found.route == nullptr) return respond(found.refusal);
-  if (auto refusal = refuse_role(request, role_of(*found.route))) return respond(*refusal);
+  const Route& route = *found.route;
+  if (auto refusal = refuse_role(request, role_of(route))) return respond(*refusal);
   auto body = read_body(request);
-  if (!body) return respond(refusal(body.error()));
+  if (!body) {
+    if (!route.change) return respond(refusal(body.error()));
+    return submit_refused(request, publisher_, body.error(), std::move(respond));
+  }
   const Call call{request, found.id, std::move(*body), publisher_, publisher_.state(), rooms_};
-  if (found.route->read) return respond(found.route->read(call));
-  submit(call, *found.route, std::move(respond));
+  if (route.read) return respond(route.read(call));
+  if (route.later) return route.later(call, std::move(respond));
+  submit_change(call, route, std::move(respond));
 } catch (const std::exception& exception) {
   // The last guard: a library's exception must end the request, not the daemon.
   spdlog::error("{} {}: {}", request.method, rules::printable(request.path), exception.what());

@@ -27,6 +27,8 @@ Json attached_json(const State& state, const rules::LoadBalancer& lb, bool with_
     if (!with_default && id == lb.default_group) continue;
     Json group = group_json(state, *state.node.groups.at(id));
     group["is_lb_default"] = id == lb.default_group;
+    if (const auto at = state.expiries.find({lb.id, id}); at != state.expiries.end())
+      group["expires_at"] = utc_text(at->second);
     groups.push_back(std::move(group));
   }
   return groups;

@@ -27,13 +27,16 @@ struct Call {
   const ApiRooms& rooms;
 };
 
-// One of `read` and `change`: reads answer at once, changes go to the publisher.
+// One of `read`, `change` and `later`: reads answer at once, changes go to the publisher, what is
+// `later` answers when it can.
 struct Route {
   std::string_view method;
   std::string_view path;  // below the prefix; "{}" is an id
   std::function<HttpAnswer(const Call&)> read;
   std::function<Publisher::Change(const Call&)> change;
   std::string_view message = "Success";  // of a change
+  // Answers at once or later, from any thread.
+  std::function<void(const Call&, Respond)> later{};
   // Who may; not given: read for reads, operate for changes.
   std::optional<Role> role{};
   std::uint64_t body_bytes_max = kBodyBytesMax;
@@ -44,8 +47,9 @@ struct Route {
 [[nodiscard]] std::vector<Route> group_routes();
 [[nodiscard]] std::vector<Route> lb_routes();
 [[nodiscard]] std::vector<Route> vpc_routes();
-[[nodiscard]] std::vector<Route> node_routes();   // table, counters
-[[nodiscard]] std::vector<Route> event_routes();  // streams
+[[nodiscard]] std::vector<Route> node_routes();    // table, counters
+[[nodiscard]] std::vector<Route> event_routes();   // streams
+[[nodiscard]] std::vector<Route> change_routes();  // pending changes, audit, backup
 
 [[nodiscard]] rules::Json envelope(unsigned code, rules::Json data, rules::Json errors,
                                    const std::string& message);

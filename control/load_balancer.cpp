@@ -42,8 +42,9 @@ constexpr std::array<StatusMeaning, 9> kStatusTable{{
 constexpr std::array<std::string_view, 3> kKindNames{"public", "private", "vpc"};
 
 // Plan and account fields that the controller sends along and that mean nothing here.
-constexpr std::array<std::string_view, 6> kHandledFields{
-    "lb_name", "status", "zone", "addresses", "security_group_id", "default_group"};
+constexpr std::array<std::string_view, 10> kHandledFields{
+    "lb_name",       "status",  "zone",           "addresses",  "security_group_id",
+    "default_group", "dry_run", "confirm_within", "expires_in", "flows"};
 
 void add_address(FieldReader& fields, std::string_view field, const std::string& text,
                  AddressKind kind, LoadBalancer& lb) {

@@ -21,6 +21,9 @@ struct Outcome {
   State next;
   rules::Json answer = rules::Json::object();  // `data` of the answer
   dataplane::FlowsOnChange flows{};            // what becomes of flows no longer allowed
+  bool is_answer_only = false;         // `next` is tried (it must compile), not brought into force
+  std::vector<Attachment> attached{};  // by an attach: what `expires_in` is about
+  ChangeId change = 0;                 // confirmed or rolled back by this one
 };
 
 // Groups (bodies as in API.md). An update, attach and detach take `flows`: cut, keep,
@@ -53,6 +56,11 @@ struct Outcome {
 [[nodiscard]] rules::Result<Outcome> update_vpc(const State& state, rules::VpcId id,
                                                 const rules::Json& body);
 [[nodiscard]] rules::Result<Outcome> delete_vpc(const State& state, rules::VpcId id);
+
+// Changes that await confirmation. Errors: not_found.
+[[nodiscard]] rules::Result<Outcome> confirm_change(const State& state, ChangeId id);
+// As it was before that change; later ones stay.
+[[nodiscard]] rules::Result<Outcome> roll_back_change(const State& state, ChangeId id);
 
 // Reads that may be refused.
 [[nodiscard]] rules::Result<rules::LoadBalancer> find_lb(const State& state, rules::LbId id);

@@ -37,17 +37,6 @@ Result<LoadBalancer> lb_that_may_change(const State& state, LbId id, std::string
       {{"status", std::string(to_string(lb->status))}}});
 }
 
-// Ways to change that clients may ask for and this version does not have. Ignoring one would do
-// something other than what was asked.
-void refuse_extras(const Json& body, std::vector<Problem>& problems) {
-  rules::FieldReader fields(body, "", problems);
-  if (body.value("dry_run", Json(false)) != false) {
-    fields.problem("dry_run", "not there yet; leave it out");
-  }
-  for (const char* name : {"expires_in", "confirm_within"})
-    if (fields.has(name)) fields.problem(name, "not there yet; leave it out");
-}
-
 struct GroupIds {
   std::vector<GroupId> ids;
   dataplane::FlowsOnChange flows;
@@ -62,7 +51,6 @@ GroupIds read_group_ids(const State& state, const Json& body) {
     read.problems.push_back({"", "the body must be an object"});
     return read;
   }
-  refuse_extras(body, read.problems);
   read.flows = read_flows(body, read.problems);
   const char* name =
       body.contains("security_group_ids") ? "security_group_ids" : "security_group_id";
@@ -133,6 +121,7 @@ Result<Outcome> attach(const State& state, LbId id, const Json& body) {
   }
   if (!problems.empty()) return fail(rules::refusal(std::move(problems), ErrorCode::conflict));
   Outcome outcome{state, {{"id", id}, {"security_group_ids", read.ids}}, read.flows};
+  for (GroupId group : read.ids) outcome.attached.push_back({id, group});
   put(outcome.next, std::move(*lb));
   return outcome;
 }

@@ -51,6 +51,11 @@ class Dataplane {
   [[nodiscard]] virtual rules::Result<SwapReport> publish(
       std::shared_ptr<const Snapshot> snapshot) = 0;
 
+  // How many live flows the snapshot would cut, keep or drain if it were published now; changes
+  // nothing. Not `complete`: a worker did not come to the end of its flows in time.
+  // Owner: the publisher.
+  [[nodiscard]] virtual FateCounts preview(std::shared_ptr<const Snapshot> snapshot) = 0;
+
   [[nodiscard]] virtual std::vector<WorkerReport> workers() const = 0;  // any thread
   [[nodiscard]] virtual std::vector<PortReport> ports() const = 0;      // any thread
 };

@@ -48,6 +48,7 @@ enum class FlowFate : std::uint8_t {
 struct FlowsOnChange {
   FlowFate fate = FlowFate::cut;
   std::uint32_t drain_s = 0;
+  bool operator==(const FlowsOnChange&) const = default;
 };
 
 struct Snapshot {

@@ -75,6 +75,8 @@ struct Verb {
 // The same with the whole envelope, for its message and page counts.
 [[nodiscard]] Outcome<Json> request_whole(const Call& call, std::string_view method,
                                           const std::string& path, const Json& body = nullptr);
+// The bytes of an answer that is no envelope.
+[[nodiscard]] Outcome<std::string> fetch(const Call& call, const std::string& path);
 [[nodiscard]] Outcome<Json> list_all_lbs(const Call& call);
 
 // An LB or a group by id or by name.
@@ -100,10 +102,23 @@ using rules::printable;
 // "generation 12 (compile 80 µs, store 350 µs, swap 4 µs)"
 [[nodiscard]] std::string enforced_by(const Json& data);
 
+// Options that every change takes, and an attach: --dry-run, --confirm-within, --expires-in.
+void change_options(po::options_description& options);
+void expiry_option(po::options_description& options);
+// A change's body with what was given of these and of --flows; a change's query, where it has no
+// body: empty or "?…".
+[[nodiscard]] Json with_change_options(const Call& call, Json body);
+[[nodiscard]] std::string change_query(const Call& call);
+// When it ends by itself, how it is confirmed: where the change has such an end.
+void remark_on_change(const Call& call, const Json& data);
+// What the answer to a dry run tells.
+void print_dry_run(const Json& data);
+
 // The verbs, by family.
 [[nodiscard]] std::vector<Verb> group_verbs();
 [[nodiscard]] std::vector<Verb> lb_verbs();
-[[nodiscard]] std::vector<Verb> node_verbs();  // stats, table, vpc
+[[nodiscard]] std::vector<Verb> node_verbs();    // stats, table, vpc
+[[nodiscard]] std::vector<Verb> change_verbs();  // change, audit, backup
 [[nodiscard]] Verb check_verb();
 [[nodiscard]] Verb simulate_verb();
 [[nodiscard]] Verb token_verb();

@@ -155,21 +155,37 @@ Outcome<Json> find_in(const Json& items, const std::string& id_or_name, const ch
 
 }  // namespace
 
-Outcome<Json> request_whole(const Call& call, std::string_view method, const std::string& path,
-                            const Json& body) {
-  auto reply = perform(call, method, path, body);
-  if (!reply) return tl::unexpected(reply.error());
-  auto envelope = rules::parse_json(reply->body);
+namespace {
+
+Outcome<Json> envelope_of(const Call& call, const Reply& reply) {
+  auto envelope = rules::parse_json(reply.body);
   if (!envelope || !envelope->is_object()) {
     return fail(kExitUnreachable,
-                fmt::format("what answers at {} is not sluiced (HTTP {})", call.api, reply->status),
+                fmt::format("what answers at {} is not sluiced (HTTP {})", call.api, reply.status),
                 "check --api or SLUICE_API");
   }
-  if (reply->status != 200) {
+  if (reply.status != 200) {
     std::vector<std::string> details = details_of(*envelope);
-    return fail(exit_code_of(reply->status), field(*envelope, "message"), "", std::move(details));
+    return fail(exit_code_of(reply.status), field(*envelope, "message"), "", std::move(details));
   }
   return *envelope;
+}
+
+}  // namespace
+
+Outcome<Json> request_whole(const Call& call, std::string_view method, const std::string& path,
+                            const Json& body) {
+  const auto reply = perform(call, method, path, body);
+  if (!reply) return tl::unexpected(reply.error());
+  return envelope_of(call, *reply);
+}
+
+Outcome<std::string> fetch(const Call& call, const std::string& path) {
+  auto reply = perform(call, "GET", path, nullptr);
+  if (!reply) return tl::unexpected(reply.error());
+  if (reply->status == 200) return std::move(reply->body);
+  const auto envelope = envelope_of(call, *reply);
+  return tl::unexpected(envelope.error());
 }
 
 Outcome<Json> request(const Call& call, std::string_view method, const std::string& path,

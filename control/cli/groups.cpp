@@ -18,9 +18,11 @@ void which_option(po::options_description& options) {
 void delete_options(po::options_description& options) {
   which_option(options);
   options.add_options()("force", "do not ask");
+  change_options(options);
 }
 
 void create_options(po::options_description& options) {
+  change_options(options);
   options.add_options()("name", po::value<std::string>()->value_name("NAME"),
                         "1-50 of letters, digits, _ and -")(
       "rules-file", po::value<std::string>()->value_name("FILE"),
@@ -56,15 +58,21 @@ void update_options(po::options_description& options) {
       "new-name", po::value<std::string>()->value_name("NAME"), "rename it");
 }
 
-void attach_options(po::options_description& options) {
+void detach_or_attach_options(po::options_description& options) {
   options.add_options()("security-group-id",
                         po::value<std::vector<std::string>>()->composing()->value_name("ID"),
                         "a group, by id or name; repeatable");
   flows_option(options);
+  change_options(options);
+}
+
+void attach_options(po::options_description& options) {
+  detach_or_attach_options(options);
+  expiry_option(options);
 }
 
 void detach_options(po::options_description& options) {
-  attach_options(options);
+  detach_or_attach_options(options);
   options.add_options()("force", "do not ask");
 }
 
@@ -158,7 +166,12 @@ Outcome<int> answer(const Call& call, const char* action, const Outcome<Json>& e
     print_json({{"action", action}, {"security_group", group}});
     return kExitOk;
   }
+  if (call.has("dry-run")) {
+    print_dry_run(data);
+    return kExitOk;
+  }
   remark(call, fmt::format("{} Enforced by {}.", field(*envelope, "message"), enforced_by(data)));
+  remark_on_change(call, data);
   return kExitOk;
 }
 
@@ -166,8 +179,9 @@ Outcome<int> create(Call& call) {
   auto body = body_from_file(call);
   if (!body) return tl::unexpected(body.error());
   if (call.has("name")) (*body)["name"] = call.text("name");
-  const auto envelope = request_whole(call, "POST", "/security_group/", *body);
-  if (envelope && !call.json) print(field((*envelope)["data"], "id"));
+  const auto envelope =
+      request_whole(call, "POST", "/security_group/", with_change_options(call, *body));
+  if (envelope && !call.json && !call.has("dry-run")) print(field((*envelope)["data"], "id"));
   return answer(call, "create", envelope, {{"name", field(*body, "name")}});
 }
 
@@ -177,7 +191,7 @@ Outcome<int> update(Call& call) {
   auto body = body_from_file(call);
   if (!body) return tl::unexpected(body.error());
   (*body)["name"] = call.has("new-name") ? call.text("new-name") : field(*group, "name");
-  if (call.has("flows")) (*body)["flows"] = call.text("flows");
+  *body = with_change_options(call, std::move(*body));
   if (!body->contains("description")) (*body)["description"] = field(*group, "description");
   return answer(
       call, "update",
@@ -188,11 +202,15 @@ Outcome<int> update(Call& call) {
 Outcome<int> remove(Call& call) {
   const auto group = group_meant(call);
   if (!group) return tl::unexpected(group.error());
-  const auto sure = confirm(call, fmt::format("Delete security group {}?", field(*group, "name")));
+  const auto sure =
+      call.has("dry-run")
+          ? Outcome<int>(kExitOk)
+          : confirm(call, fmt::format("Delete security group {}?", field(*group, "name")));
   if (!sure) return sure;
   return answer(
       call, "delete",
-      request_whole(call, "DELETE", fmt::format("/security_group/{}/", field(*group, "id"))),
+      request_whole(call, "DELETE",
+                    fmt::format("/security_group/{}/{}", field(*group, "id"), change_query(call))),
       {{"id", (*group)["id"]}, {"name", field(*group, "name")}});
 }
 
@@ -219,13 +237,12 @@ Outcome<int> change_attachment(Call& call, const char* verb) {
     if (!group) return tl::unexpected(group.error());
     ids.push_back((*group)["id"]);
   }
-  if (std::string_view(verb) == "detach") {
+  if (std::string_view(verb) == "detach" && !call.has("dry-run")) {
     const auto sure = confirm(call, fmt::format("Detach {} from {}?", fmt::join(names, ", "),
                                                 field(*lb, "appliance_name")));
     if (!sure) return sure;
   }
-  Json body{{"security_group_ids", ids}};
-  if (call.has("flows")) body["flows"] = call.text("flows");
+  const Json body = with_change_options(call, {{"security_group_ids", ids}});
   const auto envelope = request_whole(
       call, "POST", fmt::format("/security_group/{}/{}/", field(*lb, "id"), verb), body);
   if (!envelope) return tl::unexpected(envelope.error());
@@ -234,8 +251,13 @@ Outcome<int> change_attachment(Call& call, const char* verb) {
     print_json({{"action", verb}, {"load_balancer", data}});
     return kExitOk;
   }
+  if (call.has("dry-run")) {
+    print_dry_run(data);
+    return kExitOk;
+  }
   remark(call, fmt::format("{}, enforced by {}. Live connections: {}.", field(*envelope, "message"),
                            enforced_by(data), fates_of(data)));
+  remark_on_change(call, data);
   return kExitOk;
 }
 

@@ -10,11 +10,13 @@ namespace {
 
 void no_options(po::options_description&) {}
 
-void force_option(po::options_description& options) {
+void remove_options(po::options_description& options) {
   options.add_options()("force", "do not ask");
+  change_options(options);
 }
 
 void add_options(po::options_description& options) {
+  change_options(options);
   options.add_options()("name", po::value<std::string>()->value_name("NAME"), "the LB's name")(
       "address", po::value<std::vector<std::string>>()->composing()->value_name("IP"),
       "an address of the LB, IPv4 or IPv6; repeatable")(
@@ -79,8 +81,11 @@ Outcome<int> answer(const Call& call, const char* action, const Outcome<Json>& e
   const Json data = envelope->value("data", Json::object());
   if (call.json) {
     print_json({{"action", action}, {"load_balancer", data}});
+  } else if (call.has("dry-run")) {
+    print_dry_run(data);
   } else {
     remark(call, fmt::format("{} Enforced by {}.", field(*envelope, "message"), enforced_by(data)));
+    remark_on_change(call, data);
   }
   return kExitOk;
 }
@@ -100,8 +105,9 @@ Outcome<int> add(Call& call) {
     if (!group) return tl::unexpected(group.error());
     body["security_group_id"].push_back((*group)["id"]);
   }
-  const auto envelope = request_whole(call, "POST", "/appliances/load-balancers/", body);
-  if (envelope && !call.json) print(field((*envelope)["data"], "id"));
+  const auto envelope = request_whole(call, "POST", "/appliances/load-balancers/",
+                                      with_change_options(call, std::move(body)));
+  if (envelope && !call.json && !call.has("dry-run")) print(field((*envelope)["data"], "id"));
   return answer(call, "add", envelope);
 }
 
@@ -129,11 +135,15 @@ Outcome<int> status(Call& call) {
 Outcome<int> remove(Call& call) {
   const auto lb = find_lb(call, call.words[0]);
   if (!lb) return tl::unexpected(lb.error());
-  const auto sure = confirm(call, fmt::format("Remove load balancer {}? Its traffic will drop.",
-                                              field(*lb, "appliance_name")));
-  if (!sure) return sure;
-  return answer(call, "remove",
-                request_whole(call, "DELETE", fmt::format("/appliances/{}/", field(*lb, "id"))));
+  if (!call.has("dry-run")) {
+    const auto sure = confirm(call, fmt::format("Remove load balancer {}? Its traffic will drop.",
+                                                field(*lb, "appliance_name")));
+    if (!sure) return sure;
+  }
+  return answer(
+      call, "remove",
+      request_whole(call, "DELETE",
+                    fmt::format("/appliances/{}/{}", field(*lb, "id"), change_query(call))));
 }
 
 }  // namespace
@@ -148,7 +158,7 @@ std::vector<Verb> lb_verbs() {
       {"lb status", "LB [STATUS]", "shows, or records, the status of a load balancer",
        "lb status web Running", 1, 4, no_options, status},
       {"lb remove", "LB", "removes a load balancer: its traffic drops from then on",
-       "lb remove web --force", 1, 1, force_option, remove},
+       "lb remove web --force", 1, 1, remove_options, remove},
   };
 }
 

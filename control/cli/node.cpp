@@ -20,14 +20,16 @@ void stats_options(po::options_description& options) {
                         "print again every so many seconds, until interrupted");
 }
 
-void force_option(po::options_description& options) {
+void delete_options(po::options_description& options) {
   options.add_options()("force", "do not ask");
+  change_options(options);
 }
 
 void vpc_options(po::options_description& options) {
   options.add_options()("name", po::value<std::string>()->value_name("NAME"), "the VPC's name")(
       "cidr", po::value<std::vector<std::string>>()->composing()->value_name("CIDR"),
       "a prefix of the VPC, IPv4 or IPv6; repeatable");
+  change_options(options);
 }
 
 // Counts of flows that are shown where they are not 0.
@@ -158,16 +160,20 @@ Outcome<int> vpc_answer(const Call& call, const char* action, const Outcome<Json
   if (!envelope) return tl::unexpected(envelope.error());
   if (call.json) {
     print_json({{"action", action}, {"vpc", (*envelope)["data"]}});
+  } else if (call.has("dry-run")) {
+    print_dry_run((*envelope)["data"]);
   } else {
     remark(call, field(*envelope, "message"));
+    remark_on_change(call, (*envelope)["data"]);
   }
   return kExitOk;
 }
 
 Outcome<int> create_vpc(Call& call) {
-  const Json body{{"vpc_name", call.text("name")}, {"cidrs", call.texts("cidr")}};
+  const Json body =
+      with_change_options(call, {{"vpc_name", call.text("name")}, {"cidrs", call.texts("cidr")}});
   const auto envelope = request_whole(call, "POST", "/vpc/", body);
-  if (envelope && !call.json) print(field((*envelope)["data"], "vpc_id"));
+  if (envelope && !call.json && !call.has("dry-run")) print(field((*envelope)["data"], "vpc_id"));
   return vpc_answer(call, "create", envelope);
 }
 
@@ -193,15 +199,19 @@ Outcome<int> update_vpc(Call& call) {
   if (!vpc) return tl::unexpected(vpc.error());
   const Json body{{"vpc_name", call.has("name") ? Json(call.text("name")) : (*vpc)["vpc_name"]},
                   {"cidrs", call.has("cidr") ? Json(call.texts("cidr")) : (*vpc)["cidrs"]}};
-  return vpc_answer(call, "update", request_whole(call, "PUT", path_of(*vpc), body));
+  return vpc_answer(call, "update",
+                    request_whole(call, "PUT", path_of(*vpc), with_change_options(call, body)));
 }
 
 Outcome<int> delete_vpc(Call& call) {
   const auto vpc = find_vpc(call, call.words[0]);
   if (!vpc) return tl::unexpected(vpc.error());
-  const auto sure = confirm(call, fmt::format("Delete VPC {}?", field(*vpc, "vpc_name")));
-  if (!sure) return sure;
-  return vpc_answer(call, "delete", request_whole(call, "DELETE", path_of(*vpc)));
+  if (!call.has("dry-run")) {
+    const auto sure = confirm(call, fmt::format("Delete VPC {}?", field(*vpc, "vpc_name")));
+    if (!sure) return sure;
+  }
+  return vpc_answer(call, "delete",
+                    request_whole(call, "DELETE", path_of(*vpc) + change_query(call)));
 }
 
 }  // namespace
@@ -217,7 +227,7 @@ std::vector<Verb> node_verbs() {
       {"vpc update", "VPC", "replaces a VPC's name or prefixes; rules that name it follow",
        "vpc update prod --cidr 10.8.0.0/16 --cidr fd00:8::/48", 1, 1, vpc_options, update_vpc},
       {"vpc delete", "VPC", "deletes a VPC that no rule names", "vpc delete prod --force", 1, 1,
-       force_option, delete_vpc},
+       delete_options, delete_vpc},
   };
 }
 

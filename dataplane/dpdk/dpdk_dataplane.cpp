@@ -59,6 +59,9 @@ struct DpdkDataplane::Parts {
   // What a worker may still read, a snapshot a worker: those in force, and those whose grace
   // period did not end.
   std::vector<std::vector<std::shared_ptr<const Snapshot>>> held;
+  // Questions that a worker which hangs may still read.
+  std::vector<std::pair<std::unique_ptr<PreviewRequest>, std::shared_ptr<const Snapshot>>> asked;
+  std::uint64_t previews = 0;
   bool ports_open = false;
   bool spreads_by_ports = false;
 
@@ -112,21 +115,24 @@ struct DpdkDataplane::Parts {
     }
     return names.empty() ? "a worker" : names;
   }
-  [[nodiscard]] FateCounts review(std::uint64_t generation) const;
+  // What became, or would become, of the live flows of all workers; waits until each has judged all
+  // of its own. `of` is where a worker tells.
+  [[nodiscard]] FateCounts gather(std::uint64_t generation,
+                                  SharedValue<FateCounts> Worker::*of) const;
   rules::Result<void> open_memory();
   rules::Result<void> open_workers(const DpdkConfig& config);
 };
 
-// What became of the live flows of all workers; waits until each has judged all of its own.
-FateCounts DpdkDataplane::Parts::review(std::uint64_t generation) const {
+FateCounts DpdkDataplane::Parts::gather(std::uint64_t generation,
+                                        SharedValue<FateCounts> Worker::*of) const {
   const auto begin = Clock::now();
   FateCounts total{generation, 0, 0, 0, 1};
   for (const auto& worker : workers) {
-    FateCounts fates = worker->fates.read();
+    FateCounts fates = ((*worker).*of).read();
     while ((fates.generation != generation || fates.complete == 0) &&
            Clock::now() - begin < kReviewMax) {
       std::this_thread::sleep_for(std::chrono::microseconds(20));
-      fates = worker->fates.read();
+      fates = ((*worker).*of).read();
     }
     if (fates.generation != generation) fates = {};
     total.cut += fates.cut;
@@ -276,7 +282,21 @@ rules::Result<SwapReport> DpdkDataplane::publish(std::shared_ptr<const Snapshot>
   parts_->held.erase(parts_->held.begin(), parts_->held.end() - 1);
   const auto swap_ns = static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - begin).count());
-  return SwapReport{swap_ns, parts_->review(snapshot->generation())};
+  return SwapReport{swap_ns, parts_->gather(snapshot->generation(), &Worker::fates)};
+}
+
+FateCounts DpdkDataplane::preview(std::shared_ptr<const Snapshot> snapshot) {
+  const std::uint64_t number = ++parts_->previews;
+  auto request = std::make_unique<PreviewRequest>(PreviewRequest{snapshot.get(), number});
+  for (const auto& worker : parts_->workers)
+    worker->preview_request.store(request.get(), std::memory_order_release);
+  FateCounts counts = parts_->gather(number, &Worker::preview);
+  counts.generation = snapshot->generation();
+  for (const auto& worker : parts_->workers)
+    worker->preview_request.store(nullptr, std::memory_order_release);
+  parts_->asked.emplace_back(std::move(request), std::move(snapshot));
+  if (parts_->wait_for_round(Clock::now() + kGracePeriodMax)) parts_->asked.clear();
+  return counts;
 }
 
 std::vector<WorkerReport> DpdkDataplane::workers() const {

@@ -57,6 +57,7 @@ class DpdkDataplane final : public Dataplane {
   [[nodiscard]] std::vector<std::string> zones() const override;
   [[nodiscard]] rules::Result<SwapReport> publish(
       std::shared_ptr<const Snapshot> snapshot) override;
+  [[nodiscard]] FateCounts preview(std::shared_ptr<const Snapshot> snapshot) override;
   [[nodiscard]] std::vector<WorkerReport> workers() const override;
   [[nodiscard]] std::vector<PortReport> ports() const override;
 

@@ -12,6 +12,8 @@ namespace {
 constexpr int kTransmitTries = 64;
 // Rounds without a frame after which flows are expired anyway; at once while they are reviewed.
 constexpr unsigned kIdleRounds = 256;
+// Cells looked at each round for a preview.
+constexpr std::size_t kPreviewCells = 256;
 
 Frame frame_of(const rte_mbuf* mbuf) noexcept {
   return {rte_pktmbuf_mtod(mbuf, const std::uint8_t*), mbuf->data_len,
@@ -35,6 +37,7 @@ Worker::Worker(unsigned worker_index, unsigned worker_lcore, Shared& shared, Flo
       flows_(flows),
       fragments_(fragments),
       pipeline_(flows_, fragments_),
+      preview_(flows_),
       ns_per_cycle_fixed_((std::uint64_t{1'000'000'000} << 32) / rte_get_tsc_hz()) {}
 
 TimeNs Worker::now() const noexcept {
@@ -55,6 +58,7 @@ void Worker::run() noexcept {
       judge_and_send(0, {});
       idle_rounds = 0;
     }
+    answer_preview();
     rte_rcu_qsbr_quiescent(shared_.rcu, index);
     rounds.store(rounds.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
@@ -172,6 +176,12 @@ void Worker::judge_and_send(std::size_t port, std::span<rte_mbuf*> frames) noexc
   pipeline_.report(own_counts_);
   counts.publish(own_counts_);
   if (pipeline_.fates() != own_fates_) fates.publish(own_fates_ = pipeline_.fates());
+}
+
+void Worker::answer_preview() noexcept {
+  const PreviewRequest* request = preview_request.load(std::memory_order_acquire);
+  if (request != nullptr && preview_.go_on(*request, kPreviewCells))
+    preview.publish(preview_.counts());
 }
 
 void Worker::dispose_released() noexcept {

@@ -17,6 +17,7 @@
 #include "dataplane/dpdk/handover.h"
 #include "dataplane/dpdk/ports.h"
 #include "dataplane/flow_owner.h"
+#include "dataplane/flow_preview.h"
 #include "dataplane/pipeline.h"
 
 namespace sluice::dataplane::dpdk {
@@ -39,12 +40,14 @@ class Worker {
   // Polls until Shared::stop. Runs on the worker's lcore.
   void run() noexcept;
 
-  std::atomic<const Snapshot*> snapshot{nullptr};  // publisher: w, worker: r
-  std::atomic<std::uint64_t> generation{0};        // worker: w, others: r
-  std::atomic<std::uint64_t> rounds{0};            // worker: rw, watchdog and publisher: r
-  SharedCounts counts;                             // worker: w, others: r
-  SharedValue<FateCounts> fates;                   // worker: w, publisher: r
-  std::atomic<bool> ended{false};                  // worker: w, its last act; destructor: r
+  std::atomic<const Snapshot*> snapshot{nullptr};               // publisher: w, worker: r
+  std::atomic<const PreviewRequest*> preview_request{nullptr};  // publisher: w, worker: r
+  std::atomic<std::uint64_t> generation{0};                     // worker: w, others: r
+  std::atomic<std::uint64_t> rounds{0};  // worker: rw, watchdog and publisher: r
+  SharedCounts counts;                   // worker: w, others: r
+  SharedValue<FateCounts> fates;         // worker: w, publisher: r
+  SharedValue<FateCounts> preview;       // worker: w, publisher: r
+  std::atomic<bool> ended{false};        // worker: w, its last act; destructor: r
   const unsigned index;
   const unsigned lcore;
 
@@ -61,6 +64,8 @@ class Worker {
   void judge_and_send(std::size_t port, std::span<rte_mbuf*> frames) noexcept;
   // Sends or drops the fragments whose first has been judged, or did not come in time.
   void dispose_released() noexcept;
+  // A slice of the question that the publisher has, if any.
+  void answer_preview() noexcept;
   // Sends by, or hands to the worker that may use, that port.
   void leave(std::size_t port, std::span<rte_mbuf*> frames) noexcept;
   void transmit(std::size_t port, std::span<rte_mbuf*> frames) noexcept;
@@ -71,6 +76,7 @@ class Worker {
   FlowTable flows_;
   FragmentTracker fragments_;
   Pipeline pipeline_;
+  FlowPreview preview_;
   const Snapshot* current_ = nullptr;  // of this round
   Counts own_counts_;
   FateCounts own_fates_;

@@ -12,6 +12,7 @@
 #include <fstream>
 #include <thread>
 
+#include "control/api_reads.h"
 #include "control/http_server.h"
 #include "control/publisher.h"
 #include "control/store_sqlite.h"
@@ -145,6 +146,19 @@ TEST_F(Api, CreatesReadsReplacesAndDeletesAGroup) {
   EXPECT_EQ(deleted.body["message"], "Security Group deleted successfully.");
   EXPECT_EQ(deleted.body["data"]["name"], "office");
   EXPECT_EQ(call("GET", "/security_group/3/").status, 404);
+}
+
+TEST_F(Api, ListsGroupsAsTheyAreAfterEachChange) {
+  for (int i = 0; i < 3; ++i) {
+    const int id = create_group(fmt::format("g{}", i).c_str());
+    EXPECT_EQ(call("GET", "/security_group/").body["data"], list_groups(*publisher.state()));
+    (void)call("PUT", fmt::format("/security_group/{}/", id), group("same", "81"));
+    EXPECT_EQ(call("GET", "/security_group/").body["data"], list_groups(*publisher.state()));
+    (void)call("PUT", fmt::format("/security_group/{}/mark-default/", id));
+    EXPECT_EQ(call("GET", "/security_group/").body["data"], list_groups(*publisher.state()));
+    if (i == 1) (void)call("DELETE", "/security_group/3/");
+  }
+  EXPECT_EQ(call("GET", "/security_group/").body["data"], list_groups(*publisher.state()));
 }
 
 TEST_F(Api, CreatesReplacesAndDeletesAVpc) {
@@ -327,7 +341,10 @@ TEST_F(Api, TakesChangesOfEightClientsAtOnce) {
   }
   for (std::thread& client : clients) client.join();
   EXPECT_EQ(accepted, 80);
-  EXPECT_EQ(plane.generation(), 81u);
+  EXPECT_EQ(publisher.state()->node.groups.size(), 82u);
+  // Those that waited together share a generation.
+  EXPECT_EQ(plane.generation(), publisher.state()->generation);
+  EXPECT_LE(plane.generation(), 81u);
 }
 
 TEST_F(Api, ShowsTableAndCounters) {

@@ -21,19 +21,11 @@ class FakeDataplane final : public dataplane::Dataplane {
     if (hangs) return rules::fail(rules::ErrorCode::unavailable, "worker 1 does not answer");
     const std::lock_guard lock(mutex_);
     current_ = std::move(snapshot);
-    // Seven live flows fall under whatever fate the change asks for.
-    dataplane::FateCounts fates{current_->generation(), 0, 0, 0, 1};
-    switch (current_->flows.fate) {
-      case dataplane::FlowFate::cut:
-        fates.cut = 7;
-        break;
-      case dataplane::FlowFate::keep:
-        fates.kept = 7;
-        break;
-      case dataplane::FlowFate::drain:
-        fates.draining = 7;
-    }
-    return dataplane::SwapReport{1000, fates};
+    return dataplane::SwapReport{1000, fates_under(*current_)};
+  }
+  [[nodiscard]] dataplane::FateCounts preview(
+      std::shared_ptr<const dataplane::Snapshot> snapshot) override {
+    return fates_under(*snapshot);
   }
   [[nodiscard]] std::vector<dataplane::WorkerReport> workers() const override {
     return {{1, generation(), {}, worker_is_hung ? 1234u : 0u, worker_is_hung}};
@@ -51,6 +43,22 @@ class FakeDataplane final : public dataplane::Dataplane {
   }
 
  private:
+  // Seven live flows fall under whatever fate the change asks for.
+  static dataplane::FateCounts fates_under(const dataplane::Snapshot& snapshot) {
+    dataplane::FateCounts fates{snapshot.generation(), 0, 0, 0, 1};
+    switch (snapshot.flows.fate) {
+      case dataplane::FlowFate::cut:
+        fates.cut = 7;
+        break;
+      case dataplane::FlowFate::keep:
+        fates.kept = 7;
+        break;
+      case dataplane::FlowFate::drain:
+        fates.draining = 7;
+    }
+    return fates;
+  }
+
   mutable std::mutex mutex_;
   std::shared_ptr<const dataplane::Snapshot> current_;
 };

@@ -18,15 +18,22 @@ namespace sluice::control {
 class MemoryStore final : public Store {
  public:
   rules::Result<std::optional<State>> load() override { return stored; }
-  rules::Result<void> commit(const State& before, const State& after) override {
+  rules::Result<void> commit(const State& before, const State& after,
+                             std::span<const AuditEntry> entries) override {
     if (fails) return rules::fail(rules::ErrorCode::storage, "the disk is full");
     if (stored) {
       EXPECT_EQ(stored->generation, before.generation);
     }
-    stored = after;
+    if (after.generation != before.generation) stored = after;
+    audit.insert(audit.end(), entries.begin(), entries.end());
+    ++commits;
     return {};
   }
+  rules::Result<std::vector<AuditEntry>> read_audit(const AuditQuery&) override { return audit; }
+  rules::Result<std::string> backup() override { return ""; }
   std::optional<State> stored;
+  std::vector<AuditEntry> audit;
+  int commits = 0;
   std::atomic<bool> fails{false};
 };
 

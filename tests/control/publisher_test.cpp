@@ -83,7 +83,8 @@ TEST(Publisher, SerialisesChangesOfManyThreads) {
   for (std::thread& client : clients) client.join();
   EXPECT_EQ(accepted, 200);
   EXPECT_EQ(bed.publisher.state()->node.groups.size(), 202u);
-  EXPECT_EQ(bed.plane.generation(), 201u);
+  EXPECT_EQ(bed.plane.generation(), bed.publisher.state()->generation);
+  EXPECT_LE(bed.plane.generation(), 201u);  // those that waited together share one
 }
 
 TEST(Publisher, RefusesWhatComesAfterTheStop) {

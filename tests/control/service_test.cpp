@@ -207,16 +207,6 @@ TEST(Service, TakesTheFateOfFlowsWithAttachDetachAndUpdate) {
   expect_refused(update_group(state, 3, update), ErrorCode::invalid, "flows");
 }
 
-TEST(Service, RefusesWaysToChangeThatAreNotThere) {
-  const State state = sample();
-  for (const char* extra : {"expires_in", "confirm_within"})
-    expect_refused(attach(state, 1, {{"security_group_ids", {3}}, {extra, 60}}), ErrorCode::invalid,
-                   extra);
-  expect_refused(attach(state, 1, {{"security_group_ids", {3}}, {"dry_run", true}}),
-                 ErrorCode::invalid, "dry_run");
-  EXPECT_TRUE(attach(state, 1, {{"security_group_ids", {3}}, {"flows", "cut"}, {"apikey", "x"}}));
-}
-
 TEST(Service, LetsNoTwoLoadBalancersClaimAnAddressInAZone) {
   Json body = lb_body("other", "10.0.0.1");
   expect_refused(register_lb(sample(), body, kZones), ErrorCode::conflict, "belongs to LB 1");

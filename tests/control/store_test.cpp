@@ -62,14 +62,14 @@ TEST(Store, GivesBackWhatWasCommitted) {
     auto store = StoreSqlite::open(folder.file("state.db"));
     ASSERT_TRUE(store) << store.error().message;
     EXPECT_FALSE((*store)->load()->has_value());
-    ASSERT_TRUE((*store)->commit(State{}, first));
+    ASSERT_TRUE((*store)->commit(State{}, first, {}));
   }
   {
     auto store = StoreSqlite::open(folder.file("state.db"));
     const auto loaded = (*store)->load();
     ASSERT_TRUE(loaded) << loaded.error().message;
     expect_equal(**loaded, first);
-    ASSERT_TRUE((*store)->commit(first, second));
+    ASSERT_TRUE((*store)->commit(first, second, {}));
   }
   auto store = StoreSqlite::open(folder.file("state.db"));
   expect_equal(**(*store)->load(), second);
@@ -97,16 +97,16 @@ TEST(Store, WorksOnAfterACommitThatCannotBeWritten) {
   const tests::TemporaryFolder folder;
   auto store = StoreSqlite::open(folder.file("state.db"));
   const State first = rich_state();
-  ASSERT_TRUE((*store)->commit(State{}, first));
+  ASSERT_TRUE((*store)->commit(State{}, first, {}));
   State broken = first;
   rules::LoadBalancer lb = *first.node.load_balancers.at(1);
   lb.name = "\xff";  // no UTF-8: it cannot become JSON
   broken.node.load_balancers[1] = std::make_shared<const rules::LoadBalancer>(lb);
-  EXPECT_FALSE((*store)->commit(first, broken));
+  EXPECT_FALSE((*store)->commit(first, broken, {}));
   expect_equal(**(*store)->load(), first);
   State second = first;
   second.generation = 8;
-  EXPECT_TRUE((*store)->commit(first, second));
+  EXPECT_TRUE((*store)->commit(first, second, {}));
 }
 
 void execute(const std::string& path, const char* sql) {
@@ -131,7 +131,7 @@ TEST(Store, RefusesToLoadWhatItCannotRead) {
   const tests::TemporaryFolder folder;
   {
     auto store = StoreSqlite::open(folder.file("state.db"));
-    ASSERT_TRUE((*store)->commit(State{}, rich_state()));
+    ASSERT_TRUE((*store)->commit(State{}, rich_state(), {}));
   }
   execute(folder.file("state.db"),
           "UPDATE security_group SET body = '{\"name\":\"\"}' WHERE id = 3");
@@ -158,7 +158,7 @@ TEST(Store, LosesNoAcknowledgedCommitToKill9) {
       while (true) {
         State next = state;
         ++next.generation;
-        if (!(*store)->commit(state, next)) ::_exit(1);
+        if (!(*store)->commit(state, next, {})) ::_exit(1);
         state = next;
         if (::write(ends[1], &state.generation, sizeof(state.generation)) < 0) ::_exit(1);
       }

@@ -1,0 +1,21 @@
+-- A state of schema 1, as sluiced 0.1.0 left it (87223fe): sqlite3 .dump, with its versions.
+PRAGMA application_id=1397511491;
+PRAGMA user_version=1;
+BEGIN TRANSACTION;
+CREATE TABLE load_balancer (id INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;
+INSERT INTO "load_balancer" VALUES(1,'{"addresses":[{"address":"203.0.113.10","kind":"public"},{"address":"2001:db8::10","kind":"public"}],"default_group":1,"groups":[1,3],"name":"web","registration":"{\"lb_port\":\"443\"}","status":"Running","zone":"edge"}');
+INSERT INTO "load_balancer" VALUES(2,'{"addresses":[{"address":"203.0.113.11","kind":"public"}],"default_group":3,"groups":[3],"name":"mail","registration":"{}","status":"Creating","zone":"edge"}');
+CREATE TABLE security_group (id INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;
+INSERT INTO "security_group" VALUES(1,'{"description":"Attached to every load balancer at its creation","id":1,"is_all_traffic_rule":false,"is_default":false,"name":"default","rules":[{"description":"","icmp_code":null,"icmp_type":null,"id":1,"network":"any","network_cidr":"--","network_size":1,"port_range":"80","protocol_name":"Custom_TCP","rule_type":"Inbound","vpc_id":null},{"description":"","icmp_code":null,"icmp_type":null,"id":2,"network":"any","network_cidr":"--","network_size":1,"port_range":"443","protocol_name":"Custom_TCP","rule_type":"Inbound","vpc_id":null},{"description":"","icmp_code":null,"icmp_type":null,"id":3,"network":"any","network_cidr":"--","network_size":1,"port_range":"All","protocol_name":"ICMP","rule_type":"Inbound","vpc_id":null},{"description":"","icmp_code":null,"icmp_type":null,"id":4,"network":"any","network_cidr":"--","network_size":1,"port_range":"All","protocol_name":"All","rule_type":"Outbound","vpc_id":null}]}');
+INSERT INTO "security_group" VALUES(2,'{"description":"Allows all traffic, to isolate a problem; detach it afterwards","id":2,"is_all_traffic_rule":true,"is_default":false,"name":"Allow-All-Traffic","rules":[{"description":"","icmp_code":null,"icmp_type":null,"id":5,"network":"any","network_cidr":"--","network_size":1,"port_range":"All","protocol_name":"All","rule_type":"Inbound","vpc_id":null},{"description":"","icmp_code":null,"icmp_type":null,"id":6,"network":"any","network_cidr":"--","network_size":1,"port_range":"All","protocol_name":"All","rule_type":"Outbound","vpc_id":null}]}');
+INSERT INTO "security_group" VALUES(3,'{"description":"of the office","id":3,"is_all_traffic_rule":false,"is_default":false,"name":"office","rules":[{"description":"office","icmp_code":null,"icmp_type":null,"id":7,"network":"manual","network_cidr":"198.51.100.5","network_size":10,"port_range":"22,8000-8999","protocol_name":"Custom_TCP","rule_type":"Inbound","vpc_id":null},{"description":"","icmp_code":0,"icmp_type":8,"id":8,"network":"any","network_cidr":"--","network_size":1,"port_range":"All","protocol_name":"ICMP","rule_type":"Inbound","vpc_id":null},{"description":"","icmp_code":null,"icmp_type":null,"id":9,"network":"manual","network_cidr":"2001:db8::","network_size":"79228162514264337593543950336","port_range":"All","protocol_name":"All_UDP","rule_type":"Inbound","vpc_id":null},{"description":"","icmp_code":null,"icmp_type":null,"id":10,"network":"myNetwork","network_cidr":"--","network_size":1,"port_range":"All","protocol_name":"GRE","rule_type":"Outbound","vpc_id":"vpc_1"}]}');
+CREATE TABLE setting (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO "setting" VALUES('account_default_group',3);
+INSERT INTO "setting" VALUES('generation',10);
+INSERT INTO "setting" VALUES('next_group',5);
+INSERT INTO "setting" VALUES('next_lb',3);
+INSERT INTO "setting" VALUES('next_rule',15);
+INSERT INTO "setting" VALUES('next_vpc',2);
+CREATE TABLE vpc (id INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;
+INSERT INTO "vpc" VALUES(1,'{"cidrs":["10.8.0.0/16","2001:db8:8::/48"],"ipv4_cidr":"10.8.0.0/16","ipv6_cidr":"2001:db8:8::/48","network_id":1,"vpc_id":1,"vpc_name":"prod"}');
+COMMIT;
