@@ -170,10 +170,26 @@ void ImageWriter::set_tree(Family family, std::span<const std::uint64_t> borders
 }
 
 SetSlot ImageWriter::low_tree(std::span<const std::uint64_t> borders, const SetColumns& columns) {
+  if (borders.size() <= kLeafBorders) return low_leaf(borders, columns);
   const std::size_t line = new_lines(kHeadLines);
   if (full_) return {};
   write_tree(line, borders, columns);
   return {set_ref(SetKind::tree, line).bits};
+}
+
+SetSlot ImageWriter::low_leaf(std::span<const std::uint64_t> borders, const SetColumns& columns) {
+  FamilyHead head;
+  write_columns(head, columns);
+  const std::size_t line = new_lines(1);
+  if (full_) return {};
+  auto& leaf = *at<LowLeaf>(line);
+  std::fill_n(leaf.borders, kLeafBorders, std::numeric_limits<std::uint64_t>::max());
+  std::copy(borders.begin(), borders.end(), leaf.borders);
+  for (std::size_t axis = 0; axis < kAxes; ++axis) {
+    leaf.sets_at[axis] = head.sets_at[axis];
+    leaf.constant |= (head.interval_mask[axis] == 0 ? 1u : 0u) << axis;
+  }
+  return {set_ref(SetKind::leaf, line).bits};
 }
 
 template <class Number>
@@ -181,6 +197,11 @@ void ImageWriter::write_tree(std::size_t line, std::span<const Number> borders,
                              const SetColumns& columns) {
   FamilyHead head = *at<FamilyHead>(line);
   write_levels(head, borders);
+  write_columns(head, columns);
+  if (!full_) *at<FamilyHead>(line) = head;
+}
+
+void ImageWriter::write_columns(FamilyHead& head, const SetColumns& columns) {
   for (std::size_t axis = 0; axis < kAxes; ++axis) {
     // Axes with the same sets (often those that only rules for all protocols reach) share them.
     std::size_t twin = 0;
@@ -189,7 +210,6 @@ void ImageWriter::write_tree(std::size_t line, std::span<const Number> borders,
     head.sets_at[axis] = head.sets_at[twin];
     head.interval_mask[axis] = head.interval_mask[twin];
   }
-  if (!full_) *at<FamilyHead>(line) = head;
 }
 
 void ImageWriter::write_column(FamilyHead& head, std::size_t axis, std::span<const SetSlot> sets) {

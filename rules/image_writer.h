@@ -62,6 +62,8 @@ class ImageWriter {
                   const SetColumns& columns);
   template <class Number>
   void write_levels(FamilyHead& head, std::span<const Number> borders);
+  void write_columns(FamilyHead& head, const SetColumns& columns);
+  [[nodiscard]] SetSlot low_leaf(std::span<const std::uint64_t> borders, const SetColumns& columns);
   void write_column(FamilyHead& head, std::size_t axis, std::span<const SetSlot> sets);
   [[nodiscard]] std::uint32_t write_slots(std::span<const SetSlot> slots);
 

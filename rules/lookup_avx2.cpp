@@ -43,6 +43,9 @@ struct Lanes {
   [[gnu::always_inline]] static std::uint32_t below(const Line* line, Address64 a) {
     return below4(half(line, 0), a) + below4(half(line, 1), a);
   }
+  [[gnu::always_inline]] static std::uint32_t below4(const std::uint64_t* borders, Address64 a) {
+    return below4(half(borders, 0), a);
+  }
 
  private:
   [[gnu::always_inline]] static __m256i half(const void* line, int index) {

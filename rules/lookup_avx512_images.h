@@ -23,6 +23,7 @@ class OneImage {
 
   [[gnu::always_inline]] std::size_t levels() const { return head_.levels; }
   [[gnu::always_inline]] const Line* image(std::size_t) const { return image_; }
+  [[gnu::always_inline]] void keep(std::uint64_t) const {}
 
   // The page of each service from the maps in registers, then its word from the page.
   [[gnu::always_inline]] std::uint64_t any_source(const Batch& batch) const {
@@ -55,7 +56,7 @@ class OneImage {
       ++level;
       const auto nodes =
           static_cast<std::size_t>(_mm_popcnt_u32(_mm512_cmpneq_epi32_mask(root, all(~0u))) + 1);
-      if (level < kLevelsMax && nodes <= 8) {
+      if (level < kLevelsMax && nodes <= 4) {
         const Line* lines = at<Line>(image_, head_.level_at[level++]);
         if (nodes <= 2) {
           second_level<1>(batch, lines, nodes);
@@ -101,11 +102,14 @@ class OneImage {
   static constexpr std::size_t kSetsAt = offsetof(FamilyHead, sets_at) / 4;
   static constexpr std::size_t kAnyAt = offsetof(FamilyHead, any_at) / 4;
 
+  [[gnu::always_inline]] static __m512i axes_of(const Batch& batch, std::size_t key) {
+    return _mm512_srli_epi32(batch.service.load(key), 16);
+  }
+
   template <std::size_t kPlace>
   [[gnu::always_inline]] __m512i by_axis(const Batch& batch, std::size_t key) const {
     const __m512i line = load(reinterpret_cast<const Line*>(&head_) + kPlace / kWide);
-    return _mm512_permutexvar_epi32(_mm512_add_epi32(batch.axis.load(key), all(kPlace % kWide)),
-                                    line);
+    return _mm512_permutexvar_epi32(_mm512_add_epi32(axes_of(batch, key), all(kPlace % kWide)), line);
   }
 
   // A byte a key, of 64 keys.
@@ -127,7 +131,7 @@ class OneImage {
       return _mm512_srli_epi32(batch.service.load(key), 8);
     });
     const __m512i axis =
-        bytes_of(batch.count, [&](std::size_t key) { return batch.axis.load(key); });
+        bytes_of(batch.count, [&](std::size_t key) { return axes_of(batch, key); });
     const __mmask64 upper_half = _mm512_movepi8_mask(index);
     __m512i page = _mm512_setzero_si512();
     for (std::size_t i = 0; i < kAxes; ++i) {
@@ -200,7 +204,7 @@ class OneImage {
     for (std::size_t i = 0; i < 2 * kPairs; ++i)
       node[i] = load(lines + (i < nodes ? i : nodes - 1));
     for (std::size_t key = 0; key < batch.count; key += kHalf) {
-      const __m512i address = high_halves(batch.keys + key);
+      const __m512i address = load(batch.high + key);
       __m512i below = halve(address, _mm512_setzero_si512(),
                             [&](__m512i i) { return _mm512_permutexvar_epi64(i, root); });
       if constexpr (kPairs != 0) {
@@ -220,18 +224,6 @@ class OneImage {
       _mm256_store_si256(reinterpret_cast<__m256i*>(batch.node.of + key),
                          _mm512_cvtepi64_epi32(below));
     }
-  }
-
-  // Of 8 keys, which lie 32 bytes apart.
-  [[gnu::always_inline]] static __m512i high_halves(const PacketKey* keys) {
-    static_assert(offsetof(PacketKey, remote) + offsetof(Address, high) == 0);
-    const auto* two = reinterpret_cast<const char*>(keys);
-    const __m512i pick = _mm512_setr_epi64(0, 4, 8, 12, 0, 4, 8, 12);
-    const __m512i four =
-        _mm512_permutex2var_epi64(_mm512_loadu_si512(two), pick, _mm512_loadu_si512(two + 64));
-    const __m512i others = _mm512_permutex2var_epi64(_mm512_loadu_si512(two + 128), pick,
-                                                     _mm512_loadu_si512(two + 192));
-    return _mm512_shuffle_i64x2(four, others, 0x44);
   }
 
   [[gnu::always_inline]] void step(Batch& batch, std::size_t level) const {
@@ -274,12 +266,19 @@ class ManyImages {
     return images_[i];
   }
 
+  [[gnu::always_inline]] void keep(std::uint64_t left) {
+    std::size_t to = 0;
+    for (; left != 0; left &= left - 1)
+      images_[to++] = images_[static_cast<std::size_t>(__builtin_ctzll(left))];
+    for (; to % kWide != 0; ++to) images_[to] = images_[0];
+  }
+
   [[gnu::always_inline]] std::uint64_t any_source(const Batch& batch) const {
     std::uint64_t open = 0;
 #pragma GCC unroll 4
     for (std::size_t i = 0; i < batch.count; ++i) {
-      const std::size_t map = head(i).any_at[batch.axis.of[i]];
-      const bool is_open = is_in_port_map(images_[i], map, batch.service.of[i]);
+      const std::size_t map = head(i).any_at[batch.axis(i)];
+      const bool is_open = is_in_port_map(images_[i], map, batch.number(i));
       open |= std::uint64_t{is_open} << i;
     }
     return open;
@@ -294,7 +293,7 @@ class ManyImages {
   [[gnu::always_inline]] void load_slots(Batch& batch) const {
 #pragma GCC unroll 4
     for (std::size_t i = 0; i < batch.count; ++i)
-      batch.slot[i] = slot_in(images_[i], head(i), batch.axis.of[i], batch.node.of[i]).bits;
+      batch.slot[i] = slot_in(images_[i], head(i), batch.axis(i), batch.node.of[i]).bits;
   }
 
  private:

@@ -9,6 +9,7 @@
 //   below16(line, s)          how many of the line's 32 16-bit borders are below s
 //   address(n)                likewise an address, of 32 or 64 bits
 //   below(line, a)            how many of its borders are below the address
+//   below4(borders, a)        likewise of four 64-bit ones
 #pragma once
 
 #include "rules/lookup_stages.h"
@@ -41,6 +42,19 @@ template <class Lanes, class Number>
   return node;
 }
 
+// Inside one high half of IPv6.
+template <class Lanes>
+[[gnu::always_inline]] inline SetSlot slot_of_low(const Line* image, SetRef ref, std::size_t axis,
+                                                  std::uint64_t low) {
+  const Line* line = image + ref.line();
+  if (ref.kind() == SetKind::leaf) {
+    const auto& leaf = *reinterpret_cast<const LowLeaf*>(line);
+    return slot_in(image, leaf, axis, Lanes::below4(leaf.borders, Lanes::address(low)));
+  }
+  const auto& head = *reinterpret_cast<const FamilyHead*>(line);
+  return slot_in(image, head, axis, interval_of<Lanes>(image, head, low));
+}
+
 template <class Lanes>
 [[gnu::always_inline]] inline bool ask(const ImageSet& set, const PacketKey& key) {
   const Line* image = image_of(set, key);
@@ -53,10 +67,8 @@ template <class Lanes>
                         key.service);
   }
   SetSlot services = slot_in(image, head, axis, interval_of<Lanes>(image, head, key.remote.high));
-  if (services.is_ref() && services.ref().kind() == SetKind::tree) {
-    const auto& low = *reinterpret_cast<const FamilyHead*>(image + services.ref().line());
-    services = slot_in(image, low, axis, interval_of<Lanes>(image, low, key.remote.low));
-  }
+  if (services.is_ref() && services.ref().is_low())
+    services = slot_of_low<Lanes>(image, services.ref(), axis, key.remote.low);
   return holds<Lanes>(image, services, key.service);
 }
 

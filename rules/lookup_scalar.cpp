@@ -26,6 +26,9 @@ struct Lanes {
   static std::uint32_t below(const Line* line, std::uint64_t a) {
     return count_below<8>(reinterpret_cast<const std::uint64_t*>(line), a);
   }
+  static std::uint32_t below4(const std::uint64_t* borders, std::uint64_t a) {
+    return count_below<4>(borders, a);
+  }
 
  private:
   static std::uint32_t turns_reached(const std::uint16_t* turns, std::uint32_t length, Service s) {

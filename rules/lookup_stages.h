@@ -43,5 +43,10 @@ template <class T>
   return at<SetSlot>(image, head.sets_at[axis])[interval & head.interval_mask[axis]];
 }
 
+[[gnu::always_inline]] inline SetSlot slot_in(const Line* image, const LowLeaf& leaf,
+                                              std::size_t axis, std::uint32_t interval) {
+  return at<SetSlot>(image, leaf.sets_at[axis])[interval & leaf.interval_mask(axis)];
+}
+
 }  // namespace
 }  // namespace sluice::rules

@@ -28,10 +28,12 @@ inline constexpr std::size_t kLinesMax = std::size_t{1} << 21;  // 128 MiB an im
 
 // A set of service numbers, in the smallest form that holds it.
 enum class SetKind : std::uint8_t {
-  list,    // up to kListMax turns inside one line
-  pages,   // a line of 32 last borders, then up to 33 lines of borders
-  bitmap,  // 65,536 bits
-  tree,    // not a set: a FamilyHead over the low 64 bits of the address (IPv6 only)
+  list = 0,    // up to kListMax turns inside one line
+  pages = 1,   // a line of 32 last borders, then up to 33 lines of borders
+  bitmap = 2,  // 65,536 bits
+  // No sets, but what says more of the low 64 bits of the address (IPv6 only):
+  leaf = 4,  // a LowLeaf
+  tree = 5,  // a FamilyHead
 };
 
 // A list holds turns: the numbers from which on membership is the other one, beginning with "not
@@ -55,6 +57,8 @@ struct SetRef {
     return static_cast<SetKind>((bits >> 8) & 7);
   }
   [[nodiscard, gnu::always_inline]] constexpr bool is_list() const { return (bits & 0x700) == 0; }
+  // A leaf or a tree.
+  [[nodiscard, gnu::always_inline]] constexpr bool is_low() const { return (bits & 0x400) != 0; }
   // List: count of turns. Pages: whether number 0 is in.
   [[nodiscard, gnu::always_inline]] constexpr std::uint32_t length() const {
     return (bits >> 3) & 31;
@@ -123,6 +127,20 @@ struct alignas(kLineBytes) FamilyHead {
   std::uint32_t any_at[kAxesRoom] = {};
 };
 static_assert(sizeof(FamilyHead) == 2 * kLineBytes);
+
+// A tree of a few borders, with its columns. Most IPv6 networks that end in the low half of the
+// address are a host or two; this is one line where a FamilyHead and its levels are three.
+inline constexpr std::size_t kLeafBorders = 4;
+struct alignas(kLineBytes) LowLeaf {
+  std::uint64_t borders[kLeafBorders];
+  std::uint32_t sets_at[kAxes];  // as in a FamilyHead
+  std::uint32_t constant = 0;    // bit a: one set holds everywhere on axis a
+
+  [[nodiscard, gnu::always_inline]] constexpr std::uint32_t interval_mask(std::size_t axis) const {
+    return ((constant >> axis) & 1u) - 1;
+  }
+};
+static_assert(sizeof(LowLeaf) == kLineBytes);
 
 inline constexpr std::size_t kHeadLines = sizeof(FamilyHead) / kLineBytes;
 [[nodiscard, gnu::always_inline]] constexpr std::size_t head_line(Family family) {
