@@ -36,13 +36,14 @@ namespace {
                                       std::uint64_t low) {
   const auto& head = *reinterpret_cast<const FamilyHead*>(image + ref.line());
   const __m512i address = _mm512_set1_epi64(static_cast<long long>(low));
-  std::uint32_t node = 0;
-  for (std::size_t level = kLevelsMax - head.levels; level < kLevelsMax; ++level) {
-    const Line* line = at<Line>(image, head.level_at[level]) + node;
-    node = node * 8 +
-           static_cast<std::uint32_t>(_mm_popcnt_u32(_mm512_cmplt_epu64_mask(load(line), address)));
+  std::uint32_t place = slice_start(image, head, low);
+  for (std::size_t level = head.levels; level-- > 0;) {
+    const auto* borders = at<std::uint64_t>(image, head.level_at[level]) + place;
+    const __mmask8 below = _mm512_cmplt_epu64_mask(_mm512_loadu_si512(borders), address);
+    place += static_cast<std::uint32_t>(_mm_popcnt_u32(below));
+    if (level != 0) place *= 8;
   }
-  return slot_in(image, head, axis, node);
+  return slot_in(image, head, axis, place);
 }
 [[gnu::always_inline]] inline SetSlot slot_of_low(const Line* image, SetRef ref, std::size_t axis,
                                                   std::uint64_t low) {

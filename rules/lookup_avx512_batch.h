@@ -41,7 +41,7 @@ struct Batch {
   Column policy;      // policy * 2 + direction
   Column service;     // with its axis: axis << 16 | number
   Column from;        // index in `keys`
-  Column node;     // on the way down; then the interval
+  Column place;    // among the borders of a level; then the interval
   Column where;    // of the line to compare with, in bytes from the image
   Column reached;  // masks of comparisons
   Column set;      // SetRef::bits, where the slot is a ref
@@ -56,13 +56,13 @@ struct Batch {
 constexpr std::size_t kHalf = kWide / 2;
 
 template <class Number>
-[[gnu::always_inline]] inline std::uint32_t borders_below(const void* node, const Batch& batch,
+[[gnu::always_inline]] inline std::uint32_t borders_below(const void* borders, const Batch& batch,
                                                           std::size_t i) {
   if constexpr (sizeof(Number) == 4) {
-    return _mm512_cmplt_epu32_mask(load(node), all(batch.address.of[i]));
+    return _mm512_cmplt_epu32_mask(_mm512_loadu_si512(borders), all(batch.address.of[i]));
   } else {
     const auto high = static_cast<long long>(batch.high[i]);
-    return _mm512_cmplt_epu64_mask(load(node), _mm512_set1_epi64(high));
+    return _mm512_cmplt_epu64_mask(_mm512_loadu_si512(borders), _mm512_set1_epi64(high));
   }
 }
 [[gnu::always_inline]] inline __m512i wide_service(const Batch& batch, std::size_t i) {
