@@ -275,6 +275,7 @@ void ImageWriter::write_slices(FamilyHead& head, const AddressSlices<Number>& sl
   const std::size_t line = new_bytes(count * sizeof(std::uint32_t));
   if (full_) return;
   head.pieces = static_cast<std::uint32_t>(slices.pieces.size());
+  head.slices = static_cast<std::uint32_t>(count);
   head.top = slices.pieces.back().last;
   auto* to = at<std::uint32_t>(line);
   for (std::size_t i = 0; i < slices.pieces.size(); ++i) {

@@ -131,6 +131,13 @@ static_assert(sizeof(PacketKey) == 32 && offsetof(PacketKey, policy) == 24 &&
   return (count + kWide - 1) / kWide * kWide;
 }
 
+// From 64 numbers in four vectors those of 16 indexes, of which the low 6 bits count.
+[[gnu::always_inline]] inline __m512i of_64(const __m512i* numbers, __m512i index) {
+  return _mm512_mask_blend_epi32(_mm512_test_epi32_mask(index, all(32)),
+                                 _mm512_permutex2var_epi32(numbers[0], index, numbers[1]),
+                                 _mm512_permutex2var_epi32(numbers[2], index, numbers[3]));
+}
+
 // Goes on with the keys in `left` alone, moved together. Returns nothing of the others.
 template <class Number>
 [[gnu::always_inline]] inline void keep(Batch& batch, std::uint64_t left, std::size_t count) {
@@ -152,13 +159,8 @@ template <class Number>
   for (std::size_t key = 0; key < batch.count; key += kWide) {
     const __m512i from =
         _mm512_cvtepu8_epi32(_mm_load_si128(reinterpret_cast<const __m128i*>(kept + key)));
-    const __mmask16 upper = _mm512_test_epi32_mask(from, all(32));
-    const auto moved = [&](const __m512i* column) {
-      return _mm512_mask_blend_epi32(upper, _mm512_permutex2var_epi32(column[0], from, column[1]),
-                                     _mm512_permutex2var_epi32(column[2], from, column[3]));
-    };
-    batch.address.store(key, moved(address));
-    batch.service.store(key, moved(service));
+    batch.address.store(key, of_64(address, from));
+    batch.service.store(key, of_64(service, from));
     if constexpr (sizeof(Number) == 8) {
       const __m512i at = _mm512_slli_epi32(from, 5);
       _mm512_store_si512(batch.high + key, _mm512_i32gather_epi64(_mm512_castsi512_si256(at), batch.keys, 1));

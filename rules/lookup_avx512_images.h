@@ -27,6 +27,7 @@ class OneImage {
 
   // The page of each service from the maps in registers, then its word from the page.
   [[gnu::always_inline]] std::uint64_t any_source(const Batch& batch) const {
+    if (!opens_any()) return 0;
     alignas(kLineBytes) std::uint8_t pages[kBatchMax];
     _mm512_store_si512(pages, port_map_pages(batch));
     std::uint64_t open = 0;
@@ -72,6 +73,11 @@ class OneImage {
     return _mm512_permutexvar_epi32(axes_of(batch, key), room);
   }
 
+  [[gnu::always_inline]] bool opens_any() const {
+    const __m512i maps = _mm512_maskz_loadu_epi32((1 << kAxes) - 1, head_.any_at);
+    return _mm512_mask_cmpneq_epi32_mask((1 << kAxes) - 1, maps, all(kNothingLine * kLineBytes)) != 0;
+  }
+
   // A byte a key, of 64 keys.
   template <class NumbersOf>
   [[gnu::always_inline]] static __m512i bytes_of(std::size_t count, NumbersOf numbers_of) {
@@ -109,21 +115,11 @@ class OneImage {
   // Where the search begins in the last level.
   [[gnu::always_inline]] void find_slices(Batch& batch) const {
     if constexpr (sizeof(Number) == 4) {
-      const auto number = [](std::uint64_t n) { return all(static_cast<std::uint32_t>(n)); };
+      if (head_.slices <= kWide) return find_few_slices<1>(batch);
+      if (head_.slices <= 4 * kWide) return find_few_slices<4>(batch);
       for (std::size_t key = 0; key < batch.count; key += kWide) {
-        const __m512i address = _mm512_min_epu32(batch.address.load(key), number(head_.top));
-        __m512i base = number(head_.base[0]), shift = all(head_.shift[0]);
-        __m512i slices = all(head_.slices_at[0]);
-        for (std::size_t i = 1; i < head_.pieces; ++i) {
-          const __mmask16 above = _mm512_cmpgt_epu32_mask(address, number(head_.last[i - 1]));
-          base = _mm512_mask_mov_epi32(base, above, number(head_.base[i]));
-          shift = _mm512_mask_mov_epi32(shift, above, all(head_.shift[i]));
-          slices = _mm512_mask_mov_epi32(slices, above, all(head_.slices_at[i]));
-        }
-        const __m512i slice = _mm512_srlv_epi32(
-            _mm512_sub_epi32(_mm512_max_epu32(address, base), base), shift);
-        const __m512i at = _mm512_add_epi32(slices, _mm512_slli_epi32(slice, 2));
-        batch.place.store(key, gather(image_, at));
+        const __m512i offset = _mm512_slli_epi32(slice_of(batch, key), 2);
+        batch.place.store(key, gather(at<Line>(image_, head_.slices_at[0]), offset));
       }
     } else {
       const auto number = [](std::uint64_t n) {
@@ -146,6 +142,40 @@ class OneImage {
                            _mm512_i64gather_epi32(at, image_, 1));
       }
     }
+  }
+
+  // The same where the slices are so few that registers hold them.
+  template <std::size_t kLines>
+  [[gnu::always_inline]] void find_few_slices(Batch& batch) const {
+    const Line* lines = at<Line>(image_, head_.slices_at[0]);
+    const std::size_t last = (head_.slices - 1) / kWide;
+    __m512i starts[kLines];
+#pragma GCC unroll 4
+    for (std::size_t i = 0; i < kLines; ++i) starts[i] = load(lines + (i < last ? i : last));
+    for (std::size_t key = 0; key < batch.count; key += kWide) {
+      const __m512i slice = slice_of(batch, key);
+      if constexpr (kLines == 1) {
+        batch.place.store(key, _mm512_permutexvar_epi32(slice, starts[0]));
+      } else {
+        batch.place.store(key, of_64(starts, slice));
+      }
+    }
+  }
+
+  // Of 16 IPv4 keys the slices, counted through all pieces.
+  [[gnu::always_inline]] __m512i slice_of(const Batch& batch, std::size_t key) const {
+    const auto number = [](std::uint64_t n) { return all(static_cast<std::uint32_t>(n)); };
+    const __m512i address = _mm512_min_epu32(batch.address.load(key), number(head_.top));
+    __m512i base = number(head_.base[0]), shift = all(head_.shift[0]), first = all(0);
+    for (std::size_t i = 1; i < head_.pieces; ++i) {
+      const __mmask16 above = _mm512_cmpgt_epu32_mask(address, number(head_.last[i - 1]));
+      base = _mm512_mask_mov_epi32(base, above, number(head_.base[i]));
+      shift = _mm512_mask_mov_epi32(shift, above, all(head_.shift[i]));
+      first = _mm512_mask_mov_epi32(first, above,
+                                    all((head_.slices_at[i] - head_.slices_at[0]) / 4));
+    }
+    const __m512i offset = _mm512_sub_epi32(_mm512_max_epu32(address, base), base);
+    return _mm512_add_epi32(first, _mm512_srlv_epi32(offset, shift));
   }
 
   // From a place in one level to that in the next, or to the interval.

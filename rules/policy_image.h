@@ -119,6 +119,7 @@ struct alignas(kLineBytes) FamilyHead {
   std::uint32_t shift[kPieces] = {};           // slices of a piece: 1 << shift addresses each
   std::uint32_t slices_at[kPieces] = {};       // 32-bit numbers, a slice each
   std::uint32_t pieces = 1;
+  std::uint32_t slices = 1;                    // of all pieces, which stand in a row
   std::uint32_t levels = 0;                    // 0: no rule names a network
   std::uint32_t constant = 0;                  // bit a: one set holds everywhere on axis a
   std::uint32_t level_at[kLevelsMax] = {};
