@@ -50,7 +50,8 @@ class PartSlicer {
   // The borders of the slice that has the most of them, where slices are as small as may be.
   [[nodiscard]] Part densest() const {
     unsigned shift = 0;
-    while (shift < kShiftMax<Number> && ((last_ - base_of(shift)) >> shift) >= slices_max<Number>(part_))
+    while (shift < kShiftMax<Number> &&
+           ((last_ - base_of(shift)) >> shift) >= slices_max<Number>(part_))
       ++shift;
     Part most{part_.first, part_.first};
     for (Part here{part_.first, part_.first}; here.first < part_.end; here.first = here.end) {
@@ -74,17 +75,15 @@ class PartSlicer {
     std::size_t start = part_.first, end = part_.first;
     for (std::size_t i = 0; i < slices; ++i) {
       const auto from = static_cast<Number>(piece.base + (static_cast<Number>(i) << piece.shift));
-      const Number to = i + 1 == slices
-                            ? last_
-                            : static_cast<Number>(from + ((Number{1} << piece.shift) - 1));
+      const Number to =
+          i + 1 == slices ? last_ : static_cast<Number>(from + ((Number{1} << piece.shift) - 1));
       while (start < part_.end && borders_[start] < from) ++start;
       while (end < part_.end && borders_[end] < to) ++end;
       if (end - start > kFan<Number>) return false;
       // Borders that lie before the slice are below its addresses: a window that begins earlier
       // counts them, and one that crosses no line is read faster.
       const std::size_t line = start / kFan<Number> * kFan<Number>;
-      piece.starts.push_back(
-          static_cast<std::uint32_t>(end - line <= kFan<Number> ? line : start));
+      piece.starts.push_back(static_cast<std::uint32_t>(end - line <= kFan<Number> ? line : start));
     }
     return true;
   }

@@ -20,8 +20,8 @@ namespace sluice::rules {
 
 template <class Number>
 struct AddressPiece {
-  Number base = 0;     // slice i begins at base + (i << shift); the first also holds what is below
-  Number last = 0;     // address of the piece
+  Number base = 0;  // slice i begins at base + (i << shift); the first also holds what is below
+  Number last = 0;  // address of the piece
   unsigned shift = 0;
   std::vector<std::uint32_t> starts;  // of each slice: where its window of borders begins
 };

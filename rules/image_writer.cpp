@@ -260,7 +260,7 @@ void ImageWriter::write_borders(FamilyHead& head, std::span<const Number> border
   write_slices(head, slices);
   for (std::size_t level = slices.levels.size(); level-- > 0;) {
     const std::vector<Number>& numbers = slices.levels[level];
-    const std::size_t line = new_bytes((numbers.size() + kFan<Number>) * sizeof(Number));
+    const std::size_t line = new_bytes((numbers.size() + kFan<Number>)*sizeof(Number));
     if (full_) return;
     head.level_at[level] = offset_of(line);
     auto* end = std::copy(numbers.begin(), numbers.end(), at<Number>(line));
@@ -283,8 +283,8 @@ void ImageWriter::write_slices(FamilyHead& head, const AddressSlices<Number>& sl
     if (i + 1 < slices.pieces.size()) head.last[i] = piece.last;
     head.base[i] = piece.base;
     head.shift[i] = piece.shift;
-    head.slices_at[i] = offset_of(line) + static_cast<std::uint32_t>(
-                                              (to - at<std::uint32_t>(line)) * sizeof(*to));
+    head.slices_at[i] =
+        offset_of(line) + static_cast<std::uint32_t>((to - at<std::uint32_t>(line)) * sizeof(*to));
     to = std::copy(piece.starts.begin(), piece.starts.end(), to);
   }
 }

@@ -94,7 +94,9 @@ namespace {
     allowed |= std::uint64_t{_pext_u32(reached, 0x11111111)} << key;
   }
   for (std::size_t key = 0; key < batch.count; key += kWide)
-    last |= std::uint64_t{_mm512_cmpeq_epi32_mask(_mm512_or_si512(batch.service.load(key), all(0xffff0000)), all(~0u))} << key;
+    last |= std::uint64_t{_mm512_cmpeq_epi32_mask(
+                _mm512_or_si512(batch.service.load(key), all(0xffff0000)), all(~0u))}
+            << key;
   for (; last != 0; last &= last - 1) {
     const auto i = static_cast<std::size_t>(__builtin_ctzll(last));
     allowed = SetSlot{batch.slot[i]}.holds(65535) ? allowed | bit(i) : allowed & ~bit(i);
@@ -163,8 +165,8 @@ template <class Number, class Images>
     sets &= ~lows;
     for (; lows != 0; lows &= lows - 1) {
       const auto i = static_cast<std::size_t>(__builtin_ctzll(lows));
-      const SetSlot slot = slot_of_low(images.image(i), SetSlot{batch.slot[i]}.ref(),
-                                       batch.axis(i), batch.keys[batch.from.of[i]].remote.low);
+      const SetSlot slot = slot_of_low(images.image(i), SetSlot{batch.slot[i]}.ref(), batch.axis(i),
+                                       batch.keys[batch.from.of[i]].remote.low);
       allowed |= std::uint64_t{holds(images.image(i), slot, batch.number(i))} << i;
     }
   }

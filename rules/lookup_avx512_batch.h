@@ -41,15 +41,17 @@ struct Batch {
   Column policy;      // policy * 2 + direction
   Column service;     // with its axis: axis << 16 | number
   Column from;        // index in `keys`
-  Column place;    // among the borders of a level; then the interval
-  Column where;    // of the line to compare with, in bytes from the image
-  Column reached;  // masks of comparisons
-  Column set;      // SetRef::bits, where the slot is a ref
+  Column place;       // among the borders of a level; then the interval
+  Column where;       // of the line to compare with, in bytes from the image
+  Column reached;     // masks of comparisons
+  Column set;         // SetRef::bits, where the slot is a ref
   alignas(kLineBytes) std::uint64_t high[kBatchMax];  // half of the address; IPv6 only
   // What holds in the interval, as SetSlot::bits.
   alignas(kLineBytes) std::uint64_t slot[kBatchMax];
 
-  [[gnu::always_inline]] std::uint32_t number(std::size_t i) const { return service.of[i] & 0xffff; }
+  [[gnu::always_inline]] std::uint32_t number(std::size_t i) const {
+    return service.of[i] & 0xffff;
+  }
   [[gnu::always_inline]] std::uint32_t axis(std::size_t i) const { return service.of[i] >> 16; }
 };
 // One 64-bit number a key: half of kWide to a vector.
@@ -104,7 +106,8 @@ static_assert(sizeof(PacketKey) == 32 && offsetof(PacketKey, policy) == 24 &&
                                    all(kServiceAxes.of[named].axis));
     }
     batch.policy.store(key, _mm512_add_epi32(_mm512_add_epi32(policy, policy), direction));
-    batch.service.store(key, _mm512_mask_blend_epi16(0xaaaaaaaa, rest, _mm512_slli_epi32(axis, 16)));
+    batch.service.store(key,
+                        _mm512_mask_blend_epi16(0xaaaaaaaa, rest, _mm512_slli_epi32(axis, 16)));
     ipv6 |= std::uint64_t{_mm512_test_epi32_mask(family, all(0xff))} << key;
   }
   return ipv6;
@@ -163,8 +166,10 @@ template <class Number>
     batch.service.store(key, of_64(service, from));
     if constexpr (sizeof(Number) == 8) {
       const __m512i at = _mm512_slli_epi32(from, 5);
-      _mm512_store_si512(batch.high + key, _mm512_i32gather_epi64(_mm512_castsi512_si256(at), batch.keys, 1));
-      _mm512_store_si512(batch.high + key + kHalf, _mm512_i32gather_epi64(_mm512_extracti64x4_epi64(at, 1), batch.keys, 1));
+      _mm512_store_si512(batch.high + key,
+                         _mm512_i32gather_epi64(_mm512_castsi512_si256(at), batch.keys, 1));
+      _mm512_store_si512(batch.high + key + kHalf,
+                         _mm512_i32gather_epi64(_mm512_extracti64x4_epi64(at, 1), batch.keys, 1));
       batch.from.store(key, from);
     }
   }

@@ -75,7 +75,8 @@ class OneImage {
 
   [[gnu::always_inline]] bool opens_any() const {
     const __m512i maps = _mm512_maskz_loadu_epi32((1 << kAxes) - 1, head_.any_at);
-    return _mm512_mask_cmpneq_epi32_mask((1 << kAxes) - 1, maps, all(kNothingLine * kLineBytes)) != 0;
+    return _mm512_mask_cmpneq_epi32_mask((1 << kAxes) - 1, maps, all(kNothingLine * kLineBytes)) !=
+           0;
   }
 
   // A byte a key, of 64 keys.
@@ -135,8 +136,8 @@ class OneImage {
           shift = _mm512_mask_mov_epi64(shift, above, number(head_.shift[i]));
           slices = _mm512_mask_mov_epi64(slices, above, number(head_.slices_at[i]));
         }
-        const __m512i slice = _mm512_srlv_epi64(
-            _mm512_sub_epi64(_mm512_max_epu64(address, base), base), shift);
+        const __m512i slice =
+            _mm512_srlv_epi64(_mm512_sub_epi64(_mm512_max_epu64(address, base), base), shift);
         const __m512i at = _mm512_add_epi64(slices, _mm512_slli_epi64(slice, 2));
         _mm256_store_si256(reinterpret_cast<__m256i*>(batch.place.of + key),
                            _mm512_i64gather_epi32(at, image_, 1));
@@ -171,8 +172,8 @@ class OneImage {
       const __mmask16 above = _mm512_cmpgt_epu32_mask(address, number(head_.last[i - 1]));
       base = _mm512_mask_mov_epi32(base, above, number(head_.base[i]));
       shift = _mm512_mask_mov_epi32(shift, above, all(head_.shift[i]));
-      first = _mm512_mask_mov_epi32(first, above,
-                                    all((head_.slices_at[i] - head_.slices_at[0]) / 4));
+      first =
+          _mm512_mask_mov_epi32(first, above, all((head_.slices_at[i] - head_.slices_at[0]) / 4));
     }
     const __m512i offset = _mm512_sub_epi32(_mm512_max_epu32(address, base), base);
     return _mm512_add_epi32(first, _mm512_srlv_epi32(offset, shift));
@@ -190,8 +191,7 @@ class OneImage {
       const __m512i below = count_each([&](std::size_t i) {
         return borders_below<Number>(at<Line>(image_, batch.where.of[key + i]), batch, key + i);
       });
-      batch.place.store(key,
-                        _mm512_sll_epi32(_mm512_add_epi32(batch.place.load(key), below), fan));
+      batch.place.store(key, _mm512_sll_epi32(_mm512_add_epi32(batch.place.load(key), below), fan));
     }
   }
 

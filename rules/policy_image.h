@@ -113,15 +113,15 @@ inline constexpr std::size_t kPageBytes = 32;
 inline constexpr std::size_t kLevelsMax = 7;
 inline constexpr std::size_t kPieces = 4;
 struct alignas(kLineBytes) FamilyHead {
-  std::uint64_t top = 0;                       // no address needs to be told from one above it
+  std::uint64_t top = 0;  // no address needs to be told from one above it
   std::uint64_t last[kPieces - 1] = {~std::uint64_t{0}, ~std::uint64_t{0}, ~std::uint64_t{0}};
-  std::uint64_t base[kPieces] = {};            // where the first slice of a piece begins
-  std::uint32_t shift[kPieces] = {};           // slices of a piece: 1 << shift addresses each
-  std::uint32_t slices_at[kPieces] = {};       // 32-bit numbers, a slice each
+  std::uint64_t base[kPieces] = {};       // where the first slice of a piece begins
+  std::uint32_t shift[kPieces] = {};      // slices of a piece: 1 << shift addresses each
+  std::uint32_t slices_at[kPieces] = {};  // 32-bit numbers, a slice each
   std::uint32_t pieces = 1;
-  std::uint32_t slices = 1;                    // of all pieces, which stand in a row
-  std::uint32_t levels = 0;                    // 0: no rule names a network
-  std::uint32_t constant = 0;                  // bit a: one set holds everywhere on axis a
+  std::uint32_t slices = 1;    // of all pieces, which stand in a row
+  std::uint32_t levels = 0;    // 0: no rule names a network
+  std::uint32_t constant = 0;  // bit a: one set holds everywhere on axis a
   std::uint32_t level_at[kLevelsMax] = {};
   // By axis. Column: the SetSlot of interval i stands at sets_at + 8 * i, or at sets_at.
   std::uint32_t sets_at[kAxes] = {};
