@@ -33,15 +33,23 @@ constexpr std::uint32_t offset_of(std::size_t line) {
   return static_cast<std::uint32_t>(line * kLineBytes);
 }
 
+// Of a family of which no rule speaks.
+FamilyHead empty_head() {
+  FamilyHead head;
+  std::fill_n(head.slices_at, kPieces, offset_of(kNothingLine));
+  std::fill_n(head.level_at, kLevelsMax, offset_of(kEmptyLine));
+  std::fill_n(head.sets_at, kAxes, offset_of(kEmptyLine));
+  std::fill_n(head.any_at, kAxes, offset_of(kNothingLine));
+  return head;
+}
+
 }  // namespace
 
 ImageWriter::ImageWriter() {
   lines_.resize(kFirstFreeLine);
-  std::memset(lines_.data() + kPassLine, 0xff, kLineBytes);
+  std::memset(lines_.data() + kEmptyLine, 0xff, kLineBytes);
   for (const Family family : {Family::ipv4, Family::ipv6}) {
-    std::fill_n(head(family).level_at, kLevelsMax, offset_of(kPassLine));
-    std::fill_n(head(family).sets_at, kAxesRoom, offset_of(kPassLine));
-    std::fill_n(head(family).any_at, kAxesRoom, offset_of(kNothingLine));
+    head(family) = empty_head();
   }
 }
 
@@ -170,36 +178,55 @@ void ImageWriter::set_tree(Family family, std::span<const std::uint64_t> borders
 }
 
 SetSlot ImageWriter::low_tree(std::span<const std::uint64_t> borders, const SetColumns& columns) {
+  if (borders.size() <= kLeafBorders) return low_leaf(borders, columns);
   const std::size_t line = new_lines(kHeadLines);
   if (full_) return {};
+  *at<FamilyHead>(line) = empty_head();
   write_tree(line, borders, columns);
   return {set_ref(SetKind::tree, line).bits};
+}
+
+SetSlot ImageWriter::low_leaf(std::span<const std::uint64_t> borders, const SetColumns& columns) {
+  FamilyHead head;
+  write_columns(head, columns);
+  const std::size_t line = new_lines(1);
+  if (full_) return {};
+  auto& leaf = *at<LowLeaf>(line);
+  std::fill_n(leaf.borders, kLeafBorders, std::numeric_limits<std::uint64_t>::max());
+  std::copy(borders.begin(), borders.end(), leaf.borders);
+  std::copy_n(head.sets_at, kAxes, leaf.sets_at);
+  leaf.constant = head.constant;
+  return {set_ref(SetKind::leaf, line).bits};
 }
 
 template <class Number>
 void ImageWriter::write_tree(std::size_t line, std::span<const Number> borders,
                              const SetColumns& columns) {
   FamilyHead head = *at<FamilyHead>(line);
-  write_levels(head, borders);
+  write_borders(head, borders);
+  write_columns(head, columns);
+  if (!full_) *at<FamilyHead>(line) = head;
+}
+
+void ImageWriter::write_columns(FamilyHead& head, const SetColumns& columns) {
   for (std::size_t axis = 0; axis < kAxes; ++axis) {
     // Axes with the same sets (often those that only rules for all protocols reach) share them.
     std::size_t twin = 0;
     while (columns[twin] != columns[axis]) ++twin;
     if (twin == axis) write_column(head, axis, columns[axis]);
     head.sets_at[axis] = head.sets_at[twin];
-    head.interval_mask[axis] = head.interval_mask[twin];
+    head.constant |= ((head.constant >> twin) & 1u) << axis;
   }
-  if (!full_) *at<FamilyHead>(line) = head;
 }
 
 void ImageWriter::write_column(FamilyHead& head, std::size_t axis, std::span<const SetSlot> sets) {
   const bool is_constant = std::all_of(sets.begin(), sets.end(),
                                        [&](const SetSlot& set) { return set == sets.front(); });
-  head.interval_mask[axis] = is_constant ? 0 : ~std::uint32_t{0};
   if (!is_constant) {
     head.sets_at[axis] = write_slots(sets);
     return;
   }
+  head.constant |= 1u << axis;
   const auto [known, is_new] = constants_.try_emplace(sets.front().bits);
   if (is_new) known->second = write_slots(sets.first(1));
   head.sets_at[axis] = known->second;
@@ -223,34 +250,42 @@ std::uint32_t ImageWriter::write_slots(std::span<const SetSlot> slots) {
 }
 
 template <class Number>
-void ImageWriter::write_levels(FamilyHead& head, std::span<const Number> borders) {
-  constexpr std::size_t kFan = kChildren<Number>;
-  // Nodes of each level, the last first.
-  std::vector<std::size_t> nodes{borders.size() / kFan + 1};
-  while (nodes.back() > 1) nodes.push_back((nodes.back() + kFan - 1) / kFan);
-  if (nodes.size() > kLevelsMax) {
+void ImageWriter::write_borders(FamilyHead& head, std::span<const Number> borders) {
+  const AddressSlices<Number> slices = slice(borders);
+  if (slices.levels.size() > kLevelsMax) {
     full_ = true;
     return;
   }
-  std::fill_n(head.level_at, kLevelsMax, offset_of(kPassLine));
-  head.levels = static_cast<std::uint32_t>(nodes.size());
-  std::vector<Number> left(borders.begin(), borders.end());  // that this level and those above hold
-  for (std::size_t height = 0; height < nodes.size(); ++height) {
-    const std::size_t line = new_lines(nodes[height]);
+  head.levels = static_cast<std::uint32_t>(slices.levels.size());
+  write_slices(head, slices);
+  for (std::size_t level = slices.levels.size(); level-- > 0;) {
+    const std::vector<Number>& numbers = slices.levels[level];
+    const std::size_t line = new_bytes((numbers.size() + kFan<Number>)*sizeof(Number));
     if (full_) return;
-    head.level_at[kLevelsMax - 1 - height] = offset_of(line);
-    auto* keys = at<Number>(line);
-    std::fill_n(keys, nodes[height] * kFan, std::numeric_limits<Number>::max());
-    // A node's last border stands above it, between it and the next.
-    std::vector<Number> above;
-    for (std::size_t i = 0; i < left.size(); ++i) {
-      if (i % kFan == kNodeBorders<Number>) {
-        above.push_back(left[i]);
-      } else {
-        keys[i] = left[i];
-      }
-    }
-    left = std::move(above);
+    head.level_at[level] = offset_of(line);
+    auto* end = std::copy(numbers.begin(), numbers.end(), at<Number>(line));
+    std::fill(end, at<Number>(lines_.size()), std::numeric_limits<Number>::max());
+  }
+}
+
+template <class Number>
+void ImageWriter::write_slices(FamilyHead& head, const AddressSlices<Number>& slices) {
+  std::size_t count = 0;
+  for (const auto& piece : slices.pieces) count += piece.starts.size();
+  const std::size_t line = new_bytes(count * sizeof(std::uint32_t));
+  if (full_) return;
+  head.pieces = static_cast<std::uint32_t>(slices.pieces.size());
+  head.slices = static_cast<std::uint32_t>(count);
+  head.top = slices.pieces.back().last;
+  auto* to = at<std::uint32_t>(line);
+  for (std::size_t i = 0; i < slices.pieces.size(); ++i) {
+    const auto& piece = slices.pieces[i];
+    if (i + 1 < slices.pieces.size()) head.last[i] = piece.last;
+    head.base[i] = piece.base;
+    head.shift[i] = piece.shift;
+    head.slices_at[i] =
+        offset_of(line) + static_cast<std::uint32_t>((to - at<std::uint32_t>(line)) * sizeof(*to));
+    to = std::copy(piece.starts.begin(), piece.starts.end(), to);
   }
 }
 

@@ -10,7 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "rules/policy_image.h"
+#include "rules/address_slices.h"
 
 namespace sluice::rules {
 
@@ -61,7 +61,11 @@ class ImageWriter {
   void write_tree(std::size_t head_line, std::span<const Number> borders,
                   const SetColumns& columns);
   template <class Number>
-  void write_levels(FamilyHead& head, std::span<const Number> borders);
+  void write_borders(FamilyHead& head, std::span<const Number> borders);
+  template <class Number>
+  void write_slices(FamilyHead& head, const AddressSlices<Number>& slices);
+  void write_columns(FamilyHead& head, const SetColumns& columns);
+  [[nodiscard]] SetSlot low_leaf(std::span<const std::uint64_t> borders, const SetColumns& columns);
   void write_column(FamilyHead& head, std::size_t axis, std::span<const SetSlot> sets);
   [[nodiscard]] std::uint32_t write_slots(std::span<const SetSlot> slots);
 

@@ -30,6 +30,7 @@ LookupBatch lookup_batch(InstructionSet set) noexcept {
                      __builtin_cpu_supports("avx512vl") &&
                      __builtin_cpu_supports("avx512vpopcntdq") &&
                      __builtin_cpu_supports("avx512vbmi") &&
+                     __builtin_cpu_supports("avx512vbmi2") &&
                      __builtin_cpu_supports("avx512bitalg") && __builtin_cpu_supports("bmi2") &&
                      __builtin_cpu_supports("popcnt")
                  ? lookup_batch_avx512

@@ -37,16 +37,22 @@ struct Lanes {
     const __m256i high = _mm256_cmpeq_epi16(_mm256_subs_epu16(s.wide, half(line, 1)), zero());
     return 32 - count(packed(low, high));
   }
-  [[gnu::always_inline]] static std::uint32_t below(const Line* line, Address32 a) {
-    return below8(half(line, 0), a) + below8(half(line, 1), a);
+  [[gnu::always_inline]] static std::uint32_t below(const std::uint32_t* borders, Address32 a) {
+    return below8(some(borders), a) + below8(some(borders + 8), a);
   }
-  [[gnu::always_inline]] static std::uint32_t below(const Line* line, Address64 a) {
-    return below4(half(line, 0), a) + below4(half(line, 1), a);
+  [[gnu::always_inline]] static std::uint32_t below(const std::uint64_t* borders, Address64 a) {
+    return below4(borders, a) + below4(borders + 4, a);
+  }
+  [[gnu::always_inline]] static std::uint32_t below4(const std::uint64_t* borders, Address64 a) {
+    return below4(some(borders), a);
   }
 
  private:
   [[gnu::always_inline]] static __m256i half(const void* line, int index) {
     return _mm256_load_si256(static_cast<const __m256i*>(line) + index);
+  }
+  [[gnu::always_inline]] static __m256i some(const void* borders) {
+    return _mm256_loadu_si256(static_cast<const __m256i*>(borders));
   }
   [[gnu::always_inline]] static __m256i zero() { return _mm256_setzero_si256(); }
   [[gnu::always_inline]] static std::uint32_t count(std::uint32_t mask) {

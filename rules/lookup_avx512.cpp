@@ -32,17 +32,27 @@ namespace {
 }
 
 // High halves inside which the answer changes go on by the low half.
-[[gnu::noinline]] SetSlot descend_low(const Line* image, SetRef set, std::size_t axis,
+[[gnu::noinline]] SetSlot descend_low(const Line* image, SetRef ref, std::size_t axis,
                                       std::uint64_t low) {
-  const auto& head = *reinterpret_cast<const FamilyHead*>(image + set.line());
+  const auto& head = *reinterpret_cast<const FamilyHead*>(image + ref.line());
   const __m512i address = _mm512_set1_epi64(static_cast<long long>(low));
-  std::uint32_t node = 0;
-  for (std::size_t level = kLevelsMax - head.levels; level < kLevelsMax; ++level) {
-    const Line* line = at<Line>(image, head.level_at[level]) + node;
-    node = node * 8 +
-           static_cast<std::uint32_t>(_mm_popcnt_u32(_mm512_cmplt_epu64_mask(load(line), address)));
+  std::uint32_t place = slice_start(image, head, low);
+  for (std::size_t level = head.levels; level-- > 0;) {
+    const auto* borders = at<std::uint64_t>(image, head.level_at[level]) + place;
+    const __mmask8 below = _mm512_cmplt_epu64_mask(_mm512_loadu_si512(borders), address);
+    place += static_cast<std::uint32_t>(_mm_popcnt_u32(below));
+    if (level != 0) place *= 8;
   }
-  return slot_in(image, head, axis, node);
+  return slot_in(image, head, axis, place);
+}
+[[gnu::always_inline]] inline SetSlot slot_of_low(const Line* image, SetRef ref, std::size_t axis,
+                                                  std::uint64_t low) {
+  if (ref.kind() != SetKind::leaf) return descend_low(image, ref, axis, low);
+  const auto& leaf = *reinterpret_cast<const LowLeaf*>(image + ref.line());
+  const __m256i borders = _mm256_load_si256(reinterpret_cast<const __m256i*>(leaf.borders));
+  const __m256i address = _mm256_set1_epi64x(static_cast<long long>(low));
+  const std::uint32_t below = _mm256_cmplt_epu64_mask(borders, address);
+  return slot_in(image, leaf, axis, static_cast<std::uint32_t>(_mm_popcnt_u32(below)));
 }
 
 [[gnu::always_inline]] inline std::uint64_t bit(std::size_t i) {
@@ -56,6 +66,15 @@ namespace {
   for (std::size_t key = 0; key < batch.count; key += kHalf)
     refs |= std::uint64_t{_mm512_cmplt_epu64_mask(load(batch.slot + key), least)} << key;
   return refs;
+}
+
+// Of `refs` those that go on by the low half.
+[[gnu::always_inline]] inline std::uint64_t find_lows(const Batch& batch, std::uint64_t refs) {
+  std::uint64_t lows = 0;
+  const __m512i is_low = _mm512_set1_epi64(0x400);
+  for (std::size_t key = 0; key < batch.count; key += kHalf)
+    lows |= std::uint64_t{_mm512_test_epi64_mask(load(batch.slot + key), is_low)} << key;
+  return lows & refs;
 }
 
 // Is the service in the slot? Right for slots that are no refs. What fills a slot up is reached by
@@ -75,7 +94,9 @@ namespace {
     allowed |= std::uint64_t{_pext_u32(reached, 0x11111111)} << key;
   }
   for (std::size_t key = 0; key < batch.count; key += kWide)
-    last |= std::uint64_t{_mm512_cmpeq_epi32_mask(batch.service.load(key), all(65535))} << key;
+    last |= std::uint64_t{_mm512_cmpeq_epi32_mask(
+                _mm512_or_si512(batch.service.load(key), all(0xffff0000)), all(~0u))}
+            << key;
   for (; last != 0; last &= last - 1) {
     const auto i = static_cast<std::size_t>(__builtin_ctzll(last));
     allowed = SetSlot{batch.slot[i]}.holds(65535) ? allowed | bit(i) : allowed & ~bit(i);
@@ -83,7 +104,24 @@ namespace {
   return allowed;
 }
 
-// Is the service in the set? All keys of the batch; right for those in `refs`.
+// Is the service in the set?
+[[gnu::always_inline]] inline bool holds(const Line* image, SetRef set, std::uint32_t service) {
+  if (!set.is_list()) return holds_large(image, set, service);
+  const __m512i wide = _mm512_set1_epi16(static_cast<short>(service));
+  const std::uint32_t reached = _mm512_cmple_epu16_mask(load(image + set.line()), wide);
+  return _mm_popcnt_u32(_bzhi_u32(reached >> (set.place() * 4), set.length())) & 1;
+}
+
+[[gnu::always_inline]] inline bool holds(const Line* image, SetSlot slot, std::uint32_t service) {
+  if (slot.is_ref()) return holds(image, slot.ref(), service);
+  const __m128i turns = _mm_cvtsi64_si128(static_cast<long long>(slot.bits));
+  const __m128i wide = _mm_set1_epi16(static_cast<short>(service));
+  const __mmask8 used = _mm_cmpneq_epu16_mask(turns, _mm_set1_epi16(-1));
+  const std::uint32_t reached = _mm_mask_cmple_epu16_mask(used & 0xf, turns, wide);
+  return _mm_popcnt_u32(reached) & 1;
+}
+
+// The same for all keys of the batch; right for those in `refs`.
 template <class Images>
 [[gnu::noinline]] std::uint64_t ask_sets(Batch& batch, const Images& images, std::uint64_t refs) {
   for (std::size_t i = 0; i < batch.count; ++i)
@@ -106,33 +144,55 @@ template <class Images>
   allowed &= ~large;
   for (; large != 0; large &= large - 1) {
     const auto i = static_cast<std::size_t>(__builtin_ctzll(large));
-    const bool holds = holds_large(images.image(i), {batch.set.of[i]}, batch.service.of[i]);
+    const bool holds = holds_large(images.image(i), {batch.set.of[i]}, batch.number(i));
     allowed |= std::uint64_t{holds} << i;
   }
   return allowed;
 }
 
+// Those of the batch that no rule opens to every source.
 template <class Number, class Images>
-[[gnu::always_inline]] inline std::uint64_t ask(Batch& batch, const Images& images) {
-  const std::uint64_t any = images.any_source(batch);
-  if (images.levels() == 0 || any == ~std::uint64_t{0} >> (kBatchMax - batch.count)) return any;
+[[gnu::always_inline]] inline std::uint64_t ask_addresses(Batch& batch, const Images& images) {
   images.descend(batch);
   images.load_slots(batch);
-  std::uint64_t refs = find_refs(batch);
+  std::uint64_t allowed = ask_slots(batch);
+  const std::uint64_t refs = find_refs(batch);
+  if (refs == 0) return allowed;
+  allowed &= ~refs;
+  std::uint64_t sets = refs;
   if constexpr (sizeof(Number) == 8) {
-    for (std::uint64_t left = refs; left != 0; left &= left - 1) {
-      const auto i = static_cast<std::size_t>(__builtin_ctzll(left));
-      const SetRef set = SetSlot{batch.slot[i]}.ref();
-      if (set.kind() != SetKind::tree) continue;
-      const SetSlot low =
-          descend_low(images.image(i), set, batch.axis.of[i], batch.keys[i].remote.low);
-      batch.slot[i] = low.bits;
-      if (!low.is_ref()) refs &= ~bit(i);
+    std::uint64_t lows = find_lows(batch, refs);
+    sets &= ~lows;
+    for (; lows != 0; lows &= lows - 1) {
+      const auto i = static_cast<std::size_t>(__builtin_ctzll(lows));
+      const SetSlot slot = slot_of_low(images.image(i), SetSlot{batch.slot[i]}.ref(), batch.axis(i),
+                                       batch.keys[batch.from.of[i]].remote.low);
+      allowed |= std::uint64_t{holds(images.image(i), slot, batch.number(i))} << i;
     }
   }
-  const std::uint64_t allowed = any | ask_slots(batch);
-  if (refs == 0) return allowed;
-  return (allowed & (~refs | any)) | (ask_sets(batch, images, refs) & refs);
+  if (static_cast<std::size_t>(_mm_popcnt_u64(sets)) > kWide)
+    return allowed | (ask_sets(batch, images, sets) & sets);
+  for (; sets != 0; sets &= sets - 1) {
+    const auto i = static_cast<std::size_t>(__builtin_ctzll(sets));
+    const SetRef set = SetSlot{batch.slot[i]}.ref();
+    allowed |= std::uint64_t{holds(images.image(i), set, batch.number(i))} << i;
+  }
+  return allowed;
+}
+
+template <class Number, class Images>
+[[gnu::always_inline]] inline std::uint64_t ask(Batch& batch, Images images) {
+  const std::uint64_t open = images.any_source(batch);
+  const std::uint64_t left = ~open & (~std::uint64_t{0} >> (kBatchMax - batch.count));
+  if (images.levels() == 0 || left == 0) return open;
+  const auto count = static_cast<std::size_t>(_mm_popcnt_u64(left));
+  if (padded(count) == batch.count) {
+    if constexpr (sizeof(Number) == 8) load_highs(batch);
+    return open | ask_addresses<Number>(batch, images);
+  }
+  images.keep(left);
+  keep<Number>(batch, left, count);
+  return open | _pdep_u64(ask_addresses<Number>(batch, images), left);
 }
 
 template <class Number>

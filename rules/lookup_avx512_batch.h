@@ -39,26 +39,32 @@ struct Batch {
   std::size_t count;  // a multiple of kWide
   Column address;     // its low 32 bits
   Column policy;      // policy * 2 + direction
-  Column service;
-  Column axis;
-  Column node;     // on the way down; then the interval
-  Column where;    // of the line to compare with, in bytes from the image
-  Column reached;  // masks of comparisons
-  Column set;      // SetRef::bits, where the slot is a ref
+  Column service;     // with its axis: axis << 16 | number
+  Column from;        // index in `keys`
+  Column place;       // among the borders of a level; then the interval
+  Column where;       // of the line to compare with, in bytes from the image
+  Column reached;     // masks of comparisons
+  Column set;         // SetRef::bits, where the slot is a ref
+  alignas(kLineBytes) std::uint64_t high[kBatchMax];  // half of the address; IPv6 only
   // What holds in the interval, as SetSlot::bits.
   alignas(kLineBytes) std::uint64_t slot[kBatchMax];
+
+  [[gnu::always_inline]] std::uint32_t number(std::size_t i) const {
+    return service.of[i] & 0xffff;
+  }
+  [[gnu::always_inline]] std::uint32_t axis(std::size_t i) const { return service.of[i] >> 16; }
 };
 // One 64-bit number a key: half of kWide to a vector.
 constexpr std::size_t kHalf = kWide / 2;
 
 template <class Number>
-[[gnu::always_inline]] inline std::uint32_t borders_below(const void* node, const Batch& batch,
+[[gnu::always_inline]] inline std::uint32_t borders_below(const void* borders, const Batch& batch,
                                                           std::size_t i) {
   if constexpr (sizeof(Number) == 4) {
-    return _mm512_cmplt_epu32_mask(load(node), all(batch.address.of[i]));
+    return _mm512_cmplt_epu32_mask(_mm512_loadu_si512(borders), all(batch.address.of[i]));
   } else {
-    const auto high = static_cast<long long>(batch.keys[i].remote.high);
-    return _mm512_cmplt_epu64_mask(load(node), _mm512_set1_epi64(high));
+    const auto high = static_cast<long long>(batch.high[i]);
+    return _mm512_cmplt_epu64_mask(_mm512_loadu_si512(borders), _mm512_set1_epi64(high));
   }
 }
 [[gnu::always_inline]] inline __m512i wide_service(const Batch& batch, std::size_t i) {
@@ -100,11 +106,73 @@ static_assert(sizeof(PacketKey) == 32 && offsetof(PacketKey, policy) == 24 &&
                                    all(kServiceAxes.of[named].axis));
     }
     batch.policy.store(key, _mm512_add_epi32(_mm512_add_epi32(policy, policy), direction));
-    batch.service.store(key, _mm512_and_si512(rest, all(0xffff)));
-    batch.axis.store(key, axis);
+    batch.service.store(key,
+                        _mm512_mask_blend_epi16(0xaaaaaaaa, rest, _mm512_slli_epi32(axis, 16)));
     ipv6 |= std::uint64_t{_mm512_test_epi32_mask(family, all(0xff))} << key;
   }
   return ipv6;
+}
+
+// The high halves of the addresses, of all keys.
+[[gnu::always_inline]] inline void load_highs(Batch& batch) {
+  static_assert(offsetof(PacketKey, remote) + offsetof(Address, high) == 0);
+  const __m512i pick = _mm512_setr_epi64(0, 4, 8, 12, 0, 4, 8, 12);
+  for (std::size_t key = 0; key < batch.count; key += kHalf) {
+    const auto* two = reinterpret_cast<const char*>(batch.keys + key);
+    const __m512i four =
+        _mm512_permutex2var_epi64(_mm512_loadu_si512(two), pick, _mm512_loadu_si512(two + 64));
+    const __m512i others = _mm512_permutex2var_epi64(_mm512_loadu_si512(two + 128), pick,
+                                                     _mm512_loadu_si512(two + 192));
+    _mm512_store_si512(batch.high + key, _mm512_shuffle_i64x2(four, others, 0x44));
+  }
+  const __m512i index = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  for (std::uint32_t key = 0; key < batch.count; key += kWide)
+    batch.from.store(key, _mm512_add_epi32(index, all(key)));
+}
+
+[[gnu::always_inline]] inline std::size_t padded(std::size_t count) {
+  return (count + kWide - 1) / kWide * kWide;
+}
+
+// From 64 numbers in four vectors those of 16 indexes, of which the low 6 bits count.
+[[gnu::always_inline]] inline __m512i of_64(const __m512i* numbers, __m512i index) {
+  return _mm512_mask_blend_epi32(_mm512_test_epi32_mask(index, all(32)),
+                                 _mm512_permutex2var_epi32(numbers[0], index, numbers[1]),
+                                 _mm512_permutex2var_epi32(numbers[2], index, numbers[3]));
+}
+
+// Goes on with the keys in `left` alone, moved together. Returns nothing of the others.
+template <class Number>
+[[gnu::always_inline]] inline void keep(Batch& batch, std::uint64_t left, std::size_t count) {
+  alignas(kLineBytes) static constexpr struct Indexes {
+    constexpr Indexes() {
+      for (std::size_t i = 0; i < kBatchMax; ++i) of[i] = static_cast<std::uint8_t>(i);
+    }
+    std::uint8_t of[kBatchMax]{};
+  } kIndexes;
+  alignas(kLineBytes) std::uint8_t kept[kBatchMax];
+  _mm512_store_si512(kept, _mm512_maskz_compress_epi8(left, load(&kIndexes)));
+  __m512i address[4], service[4];
+#pragma GCC unroll 4
+  for (std::size_t i = 0; i < 4; ++i) {
+    address[i] = batch.address.load(i * kWide);
+    service[i] = batch.service.load(i * kWide);
+  }
+  batch.count = padded(count);
+  for (std::size_t key = 0; key < batch.count; key += kWide) {
+    const __m512i from =
+        _mm512_cvtepu8_epi32(_mm_load_si128(reinterpret_cast<const __m128i*>(kept + key)));
+    batch.address.store(key, of_64(address, from));
+    batch.service.store(key, of_64(service, from));
+    if constexpr (sizeof(Number) == 8) {
+      const __m512i at = _mm512_slli_epi32(from, 5);
+      _mm512_store_si512(batch.high + key,
+                         _mm512_i32gather_epi64(_mm512_castsi512_si256(at), batch.keys, 1));
+      _mm512_store_si512(batch.high + key + kHalf,
+                         _mm512_i32gather_epi64(_mm512_extracti64x4_epi64(at, 1), batch.keys, 1));
+      batch.from.store(key, from);
+    }
+  }
 }
 
 // The counts of bits in 16 masks of 16 bits. Masks are joined in registers: 16 narrow stores before

@@ -23,9 +23,11 @@ class OneImage {
 
   [[gnu::always_inline]] std::size_t levels() const { return head_.levels; }
   [[gnu::always_inline]] const Line* image(std::size_t) const { return image_; }
+  [[gnu::always_inline]] void keep(std::uint64_t) const {}
 
   // The page of each service from the maps in registers, then its word from the page.
   [[gnu::always_inline]] std::uint64_t any_source(const Batch& batch) const {
+    if (!opens_any()) return 0;
     alignas(kLineBytes) std::uint8_t pages[kBatchMax];
     _mm512_store_si512(pages, port_map_pages(batch));
     std::uint64_t open = 0;
@@ -34,7 +36,7 @@ class OneImage {
       const __m128i page_bytes = _mm_load_si128(reinterpret_cast<const __m128i*>(pages + key));
       const __m512i page = _mm512_slli_epi32(_mm512_cvtepu8_epi32(page_bytes), 5);
       const __m512i word = _mm512_and_si512(_mm512_srli_epi32(service, 3), all(kPageBytes - 4));
-      const __m512i at = _mm512_add_epi32(_mm512_add_epi32(by_axis<kAnyAt>(batch, key), page),
+      const __m512i at = _mm512_add_epi32(_mm512_add_epi32(by_axis(head_.any_at, batch, key), page),
                                           _mm512_add_epi32(word, all(kPortMapPages)));
       const __m512i bit = _mm512_sllv_epi32(all(1), _mm512_and_si512(service, all(31)));
       open |= std::uint64_t{_mm512_test_epi32_mask(gather(image_, at), bit)} << key;
@@ -42,52 +44,18 @@ class OneImage {
     return open;
   }
 
-  // The first two levels are searched by halving in registers, where they fit; in the others each
-  // key has a line to compare with.
   [[gnu::always_inline]] void descend(Batch& batch) const {
-    std::size_t level = kLevelsMax - levels();
-    if constexpr (sizeof(Number) == 4) {
-      const __m512i root = load(at<Line>(image_, head_.level_at[level]));
-      for (std::size_t key = 0; key < batch.count; key += kWide) {
-        batch.node.store(key, halve(batch.address.load(key), _mm512_setzero_si512(),
-                                    [&](__m512i i) { return _mm512_permutexvar_epi32(i, root); }));
-      }
-      ++level;
-      const auto nodes =
-          static_cast<std::size_t>(_mm_popcnt_u32(_mm512_cmpneq_epi32_mask(root, all(~0u))) + 1);
-      if (level < kLevelsMax && nodes <= 8) {
-        const Line* lines = at<Line>(image_, head_.level_at[level++]);
-        if (nodes <= 2) {
-          second_level<1>(batch, lines, nodes);
-        } else if (nodes <= 4) {
-          second_level<2>(batch, lines, nodes);
-        } else {
-          second_level<4>(batch, lines, nodes);
-        }
-      }
-    } else {
-      const __m512i root = load(at<Line>(image_, head_.level_at[level++]));
-      const auto nodes = static_cast<std::size_t>(
-          _mm_popcnt_u32(_mm512_cmpneq_epi64_mask(root, _mm512_set1_epi64(-1))) + 1);
-      if (level < kLevelsMax) {
-        const Line* lines = at<Line>(image_, head_.level_at[level++]);
-        if (nodes <= 4) {
-          first_levels<2>(batch, root, lines, nodes);
-        } else {
-          first_levels<4>(batch, root, lines, nodes);
-        }
-      } else {
-        first_levels<0>(batch, root, nullptr, 0);
-      }
-    }
-    for (; level < kLevelsMax; ++level) step(batch, level);
+    find_slices(batch);
+    for (std::size_t level = head_.levels - 1; level != 0; --level) step(batch, level);
+    step(batch, 0);
   }
 
   [[gnu::always_inline]] void load_slots(Batch& batch) const {
     for (std::size_t key = 0; key < batch.count; key += kWide) {
-      const __m512i interval = _mm512_and_si512(batch.node.load(key), by_axis<kMask>(batch, key));
-      const __m512i at =
-          _mm512_add_epi32(by_axis<kSetsAt>(batch, key), _mm512_slli_epi32(interval, 3));
+      const __m512i axis = _mm512_sllv_epi32(all(1), axes_of(batch, key));
+      const __mmask16 varies = _mm512_testn_epi32_mask(axis, all(head_.constant));
+      const __m512i interval = _mm512_maskz_slli_epi32(varies, batch.place.load(key), 3);
+      const __m512i at = _mm512_add_epi32(by_axis(head_.sets_at, batch, key), interval);
       const __m512i low = _mm512_i32gather_epi64(_mm512_castsi512_si256(at), image_, 1);
       const __m512i high = _mm512_i32gather_epi64(_mm512_extracti64x4_epi64(at, 1), image_, 1);
       _mm512_store_si512(batch.slot + key, low);
@@ -96,16 +64,19 @@ class OneImage {
   }
 
  private:
-  // Places in the head, in 32-bit numbers.
-  static constexpr std::size_t kMask = offsetof(FamilyHead, interval_mask) / 4;
-  static constexpr std::size_t kSetsAt = offsetof(FamilyHead, sets_at) / 4;
-  static constexpr std::size_t kAnyAt = offsetof(FamilyHead, any_at) / 4;
+  [[gnu::always_inline]] static __m512i axes_of(const Batch& batch, std::size_t key) {
+    return _mm512_srli_epi32(batch.service.load(key), 16);
+  }
+  [[gnu::always_inline]] static __m512i by_axis(const std::uint32_t (&numbers)[kAxes],
+                                                const Batch& batch, std::size_t key) {
+    const __m512i room = _mm512_maskz_loadu_epi32((1 << kAxes) - 1, numbers);
+    return _mm512_permutexvar_epi32(axes_of(batch, key), room);
+  }
 
-  template <std::size_t kPlace>
-  [[gnu::always_inline]] __m512i by_axis(const Batch& batch, std::size_t key) const {
-    const __m512i line = load(reinterpret_cast<const Line*>(&head_) + kPlace / kWide);
-    return _mm512_permutexvar_epi32(_mm512_add_epi32(batch.axis.load(key), all(kPlace % kWide)),
-                                    line);
+  [[gnu::always_inline]] bool opens_any() const {
+    const __m512i maps = _mm512_maskz_loadu_epi32((1 << kAxes) - 1, head_.any_at);
+    return _mm512_mask_cmpneq_epi32_mask((1 << kAxes) - 1, maps, all(kNothingLine * kLineBytes)) !=
+           0;
   }
 
   // A byte a key, of 64 keys.
@@ -127,7 +98,7 @@ class OneImage {
       return _mm512_srli_epi32(batch.service.load(key), 8);
     });
     const __m512i axis =
-        bytes_of(batch.count, [&](std::size_t key) { return batch.axis.load(key); });
+        bytes_of(batch.count, [&](std::size_t key) { return axes_of(batch, key); });
     const __mmask64 upper_half = _mm512_movepi8_mask(index);
     __m512i page = _mm512_setzero_si512();
     for (std::size_t i = 0; i < kAxes; ++i) {
@@ -142,110 +113,85 @@ class OneImage {
     return page;
   }
 
-  // The count of borders below the address among the 15 that begin at index `first`.
-  template <class BorderAt>
-  [[gnu::always_inline]] static __m512i halve(__m512i address, __m512i first, BorderAt border_at) {
-    __m512i below = first;
+  // Where the search begins in the last level.
+  [[gnu::always_inline]] void find_slices(Batch& batch) const {
+    if constexpr (sizeof(Number) == 4) {
+      if (head_.slices <= kWide) return find_few_slices<1>(batch);
+      if (head_.slices <= 4 * kWide) return find_few_slices<4>(batch);
+      for (std::size_t key = 0; key < batch.count; key += kWide) {
+        const __m512i offset = _mm512_slli_epi32(slice_of(batch, key), 2);
+        batch.place.store(key, gather(at<Line>(image_, head_.slices_at[0]), offset));
+      }
+    } else {
+      const auto number = [](std::uint64_t n) {
+        return _mm512_set1_epi64(static_cast<long long>(n));
+      };
+      for (std::size_t key = 0; key < batch.count; key += kHalf) {
+        const __m512i address = _mm512_min_epu64(load(batch.high + key), number(head_.top));
+        __m512i base = number(head_.base[0]), shift = number(head_.shift[0]);
+        __m512i slices = number(head_.slices_at[0]);
+        for (std::size_t i = 1; i < head_.pieces; ++i) {
+          const __mmask8 above = _mm512_cmpgt_epu64_mask(address, number(head_.last[i - 1]));
+          base = _mm512_mask_mov_epi64(base, above, number(head_.base[i]));
+          shift = _mm512_mask_mov_epi64(shift, above, number(head_.shift[i]));
+          slices = _mm512_mask_mov_epi64(slices, above, number(head_.slices_at[i]));
+        }
+        const __m512i slice =
+            _mm512_srlv_epi64(_mm512_sub_epi64(_mm512_max_epu64(address, base), base), shift);
+        const __m512i at = _mm512_add_epi64(slices, _mm512_slli_epi64(slice, 2));
+        _mm256_store_si256(reinterpret_cast<__m256i*>(batch.place.of + key),
+                           _mm512_i64gather_epi32(at, image_, 1));
+      }
+    }
+  }
+
+  // The same where the slices are so few that registers hold them.
+  template <std::size_t kLines>
+  [[gnu::always_inline]] void find_few_slices(Batch& batch) const {
+    const Line* lines = at<Line>(image_, head_.slices_at[0]);
+    const std::size_t last = (head_.slices - 1) / kWide;
+    __m512i starts[kLines];
 #pragma GCC unroll 4
-    for (std::uint32_t half = 8; half != 0; half /= 2) {
-      const __m512i border = border_at(_mm512_add_epi32(below, all(half - 1)));
-      below =
-          _mm512_mask_add_epi32(below, _mm512_cmplt_epu32_mask(border, address), below, all(half));
-    }
-    return below;
-  }
-
-  // Up to 2 * kPairs nodes.
-  template <std::size_t kPairs>
-  [[gnu::always_inline]] static void second_level(Batch& batch, const Line* lines,
-                                                  std::size_t nodes) {
-    __m512i node[8];
-#pragma GCC unroll 8
-    for (std::size_t i = 0; i < 2 * kPairs; ++i)
-      node[i] = load(lines + (i < nodes ? i : nodes - 1));
+    for (std::size_t i = 0; i < kLines; ++i) starts[i] = load(lines + (i < last ? i : last));
     for (std::size_t key = 0; key < batch.count; key += kWide) {
-      const __m512i first = _mm512_slli_epi32(batch.node.load(key), 4);
-      const __mmask16 odd_pair = _mm512_test_epi32_mask(first, all(32));
-      const __mmask16 upper = _mm512_test_epi32_mask(first, all(64));
-      batch.node.store(key, halve(batch.address.load(key), first, [&](__m512i i) {
-                         const auto pair = [&](std::size_t n) {
-                           return _mm512_permutex2var_epi32(node[2 * n], i, node[2 * n + 1]);
-                         };
-                         if constexpr (kPairs == 1) return pair(0);
-                         const __m512i lower = _mm512_mask_blend_epi32(odd_pair, pair(0), pair(1));
-                         if constexpr (kPairs == 2) return lower;
-                         return _mm512_mask_blend_epi32(
-                             upper, lower, _mm512_mask_blend_epi32(odd_pair, pair(2), pair(3)));
-                       }));
+      const __m512i slice = slice_of(batch, key);
+      if constexpr (kLines == 1) {
+        batch.place.store(key, _mm512_permutexvar_epi32(slice, starts[0]));
+      } else {
+        batch.place.store(key, of_64(starts, slice));
+      }
     }
   }
 
-  // The same for 64-bit borders, 7 to a node: the root, and up to 2 * kPairs nodes below it.
-  template <std::size_t kPairs>
-  [[gnu::always_inline]] static void first_levels(Batch& batch, __m512i root, const Line* lines,
-                                                  std::size_t nodes) {
-    const auto number = [](long long n) { return _mm512_set1_epi64(n); };
-    const auto halve = [&](__m512i address, __m512i first, auto border_at) {
-      __m512i below = first;
-#pragma GCC unroll 3
-      for (long long half = 4; half != 0; half /= 2) {
-        const __m512i border = border_at(_mm512_add_epi64(below, number(half - 1)));
-        below = _mm512_mask_add_epi64(below, _mm512_cmplt_epu64_mask(border, address), below,
-                                      number(half));
-      }
-      return below;
-    };
-    __m512i node[8];
-#pragma GCC unroll 8
-    for (std::size_t i = 0; i < 2 * kPairs; ++i)
-      node[i] = load(lines + (i < nodes ? i : nodes - 1));
-    for (std::size_t key = 0; key < batch.count; key += kHalf) {
-      const __m512i address = high_halves(batch.keys + key);
-      __m512i below = halve(address, _mm512_setzero_si512(),
-                            [&](__m512i i) { return _mm512_permutexvar_epi64(i, root); });
-      if constexpr (kPairs != 0) {
-        const __m512i first = _mm512_slli_epi64(below, 3);
-        const __mmask8 odd_pair = _mm512_test_epi64_mask(first, number(16));
-        const __mmask8 upper = _mm512_test_epi64_mask(first, number(32));
-        below = halve(address, first, [&](__m512i i) {
-          const auto pair = [&](std::size_t n) {
-            return _mm512_permutex2var_epi64(node[2 * n], i, node[2 * n + 1]);
-          };
-          const __m512i lower = _mm512_mask_blend_epi64(odd_pair, pair(0), pair(1));
-          if constexpr (kPairs == 2) return lower;
-          return _mm512_mask_blend_epi64(upper, lower,
-                                         _mm512_mask_blend_epi64(odd_pair, pair(2), pair(3)));
-        });
-      }
-      _mm256_store_si256(reinterpret_cast<__m256i*>(batch.node.of + key),
-                         _mm512_cvtepi64_epi32(below));
+  // Of 16 IPv4 keys the slices, counted through all pieces.
+  [[gnu::always_inline]] __m512i slice_of(const Batch& batch, std::size_t key) const {
+    const auto number = [](std::uint64_t n) { return all(static_cast<std::uint32_t>(n)); };
+    const __m512i address = _mm512_min_epu32(batch.address.load(key), number(head_.top));
+    __m512i base = number(head_.base[0]), shift = all(head_.shift[0]), first = all(0);
+    for (std::size_t i = 1; i < head_.pieces; ++i) {
+      const __mmask16 above = _mm512_cmpgt_epu32_mask(address, number(head_.last[i - 1]));
+      base = _mm512_mask_mov_epi32(base, above, number(head_.base[i]));
+      shift = _mm512_mask_mov_epi32(shift, above, all(head_.shift[i]));
+      first =
+          _mm512_mask_mov_epi32(first, above, all((head_.slices_at[i] - head_.slices_at[0]) / 4));
     }
+    const __m512i offset = _mm512_sub_epi32(_mm512_max_epu32(address, base), base);
+    return _mm512_add_epi32(first, _mm512_srlv_epi32(offset, shift));
   }
 
-  // Of 8 keys, which lie 32 bytes apart.
-  [[gnu::always_inline]] static __m512i high_halves(const PacketKey* keys) {
-    static_assert(offsetof(PacketKey, remote) + offsetof(Address, high) == 0);
-    const auto* two = reinterpret_cast<const char*>(keys);
-    const __m512i pick = _mm512_setr_epi64(0, 4, 8, 12, 0, 4, 8, 12);
-    const __m512i four =
-        _mm512_permutex2var_epi64(_mm512_loadu_si512(two), pick, _mm512_loadu_si512(two + 64));
-    const __m512i others = _mm512_permutex2var_epi64(_mm512_loadu_si512(two + 128), pick,
-                                                     _mm512_loadu_si512(two + 192));
-    return _mm512_shuffle_i64x2(four, others, 0x44);
-  }
-
+  // From a place in one level to that in the next, or to the interval.
   [[gnu::always_inline]] void step(Batch& batch, std::size_t level) const {
+    constexpr int kSize = sizeof(Number) == 4 ? 2 : 3;
     for (std::size_t key = 0; key < batch.count; key += kWide) {
       batch.where.store(key, _mm512_add_epi32(all(head_.level_at[level]),
-                                              _mm512_slli_epi32(batch.node.load(key), 6)));
+                                              _mm512_slli_epi32(batch.place.load(key), kSize)));
     }
-    constexpr int kShift = sizeof(Number) == 4 ? 4 : 3;
+    const __m128i fan = _mm_cvtsi32_si128(level == 0 ? 0 : sizeof(Number) == 4 ? 4 : 3);
     for (std::size_t key = 0; key < batch.count; key += kWide) {
       const __m512i below = count_each([&](std::size_t i) {
         return borders_below<Number>(at<Line>(image_, batch.where.of[key + i]), batch, key + i);
       });
-      batch.node.store(key,
-                       _mm512_add_epi32(_mm512_slli_epi32(batch.node.load(key), kShift), below));
+      batch.place.store(key, _mm512_sll_epi32(_mm512_add_epi32(batch.place.load(key), below), fan));
     }
   }
 
@@ -262,8 +208,8 @@ class ManyImages {
 #pragma GCC unroll 4
     for (std::size_t i = 0; i < batch.count; ++i) {
       images_[i] = set.images[batch.policy.of[i]];
-      __builtin_prefetch(&head_of(images_[i], family));
-      __builtin_prefetch(head_of(images_[i], family).sets_at);
+      const auto* lines = reinterpret_cast<const Line*>(&head_of(images_[i], family));
+      for (std::size_t line = 0; line < kHeadLines; ++line) __builtin_prefetch(lines + line);
     }
   }
 
@@ -274,27 +220,42 @@ class ManyImages {
     return images_[i];
   }
 
+  [[gnu::always_inline]] void keep(std::uint64_t left) {
+    std::size_t to = 0;
+    for (; left != 0; left &= left - 1)
+      images_[to++] = images_[static_cast<std::size_t>(__builtin_ctzll(left))];
+    for (; to % kWide != 0; ++to) images_[to] = images_[0];
+  }
+
   [[gnu::always_inline]] std::uint64_t any_source(const Batch& batch) const {
     std::uint64_t open = 0;
 #pragma GCC unroll 4
     for (std::size_t i = 0; i < batch.count; ++i) {
-      const std::size_t map = head(i).any_at[batch.axis.of[i]];
-      const bool is_open = is_in_port_map(images_[i], map, batch.service.of[i]);
+      const std::size_t map = head(i).any_at[batch.axis(i)];
+      const bool is_open = is_in_port_map(images_[i], map, batch.number(i));
       open |= std::uint64_t{is_open} << i;
     }
     return open;
   }
 
   [[gnu::always_inline]] void descend(Batch& batch) const {
-    for (std::size_t key = 0; key < batch.count; key += kWide)
-      batch.node.store(key, _mm512_setzero_si512());
-    for (std::size_t level = kLevelsMax - levels(); level < kLevelsMax; ++level) step(batch, level);
+#pragma GCC unroll 4
+    for (std::size_t i = 0; i < batch.count; ++i) {
+      const std::uint64_t address = sizeof(Number) == 4 ? batch.address.of[i] : batch.high[i];
+      batch.place.of[i] = slice_start(images_[i], head(i), address);
+    }
+    for (std::size_t level = levels() - 1; level != 0; --level) step(batch, level);
+#pragma GCC unroll 4
+    for (std::size_t i = 0; i < batch.count; ++i) {
+      const auto* borders = at<Number>(images_[i], head(i).level_at[0]) + batch.place.of[i];
+      batch.place.of[i] += below(borders, batch, i);
+    }
   }
 
   [[gnu::always_inline]] void load_slots(Batch& batch) const {
 #pragma GCC unroll 4
     for (std::size_t i = 0; i < batch.count; ++i)
-      batch.slot[i] = slot_in(images_[i], head(i), batch.axis.of[i], batch.node.of[i]).bits;
+      batch.slot[i] = slot_in(images_[i], head(i), batch.axis(i), batch.place.of[i]).bits;
   }
 
  private:
@@ -302,14 +263,21 @@ class ManyImages {
     return head_of(images_[i], family_);
   }
 
+  [[gnu::always_inline]] static std::uint32_t below(const Number* borders, const Batch& batch,
+                                                    std::size_t i) {
+    return static_cast<std::uint32_t>(_mm_popcnt_u32(borders_below<Number>(borders, batch, i)));
+  }
+
+  // Images that have no such level wait.
   [[gnu::always_inline]] void step(Batch& batch, std::size_t level) const {
-    constexpr auto kFan = static_cast<std::uint32_t>(kChildren<Number>);
 #pragma GCC unroll 4
     for (std::size_t i = 0; i < batch.count; ++i) {
-      const std::uint32_t node = batch.node.of[i];
-      const Line* line = at<Line>(images_[i], head(i).level_at[level]) + node;
-      batch.node.of[i] = node * kFan + static_cast<std::uint32_t>(
-                                           _mm_popcnt_u32(borders_below<Number>(line, batch, i)));
+      const std::uint32_t place = batch.place.of[i];
+      const auto* borders = at<Number>(images_[i], head(i).level_at[level]);
+      const bool waits = level >= head(i).levels;
+      const auto next = (place + below(borders + (waits ? 0 : place), batch, i)) *
+                        static_cast<std::uint32_t>(kFan<Number>);
+      batch.place.of[i] = waits ? place : next;
     }
   }
 

@@ -8,7 +8,8 @@
 //   list_parity(line, ref, s) parity of the list's turns at or below s; `ref` says where they are
 //   below16(line, s)          how many of the line's 32 16-bit borders are below s
 //   address(n)                likewise an address, of 32 or 64 bits
-//   below(line, a)            how many of its borders are below the address
+//   below(borders, a)         how many of a line of borders that begin there are below the address
+//   below4(borders, a)        likewise of four 64-bit ones
 #pragma once
 
 #include "rules/lookup_stages.h"
@@ -33,12 +34,25 @@ template <class Lanes, class Number>
 [[gnu::always_inline]] inline std::uint32_t interval_of(const Line* image, const FamilyHead& head,
                                                         Number number) {
   const auto address = Lanes::address(number);
-  std::uint32_t node = 0;
-  for (std::size_t level = kLevelsMax - head.levels; level < kLevelsMax; ++level) {
-    const Line* line = at<Line>(image, head.level_at[level]) + node;
-    node = node * static_cast<std::uint32_t>(kChildren<Number>) + Lanes::below(line, address);
+  std::uint32_t place = slice_start(image, head, number);
+  for (std::size_t level = head.levels; level > 1; --level) {
+    place += Lanes::below(at<Number>(image, head.level_at[level - 1]) + place, address);
+    place *= static_cast<std::uint32_t>(kFan<Number>);
   }
-  return node;
+  return place + Lanes::below(at<Number>(image, head.level_at[0]) + place, address);
+}
+
+// Inside one high half of IPv6.
+template <class Lanes>
+[[gnu::always_inline]] inline SetSlot slot_of_low(const Line* image, SetRef ref, std::size_t axis,
+                                                  std::uint64_t low) {
+  const Line* line = image + ref.line();
+  if (ref.kind() == SetKind::leaf) {
+    const auto& leaf = *reinterpret_cast<const LowLeaf*>(line);
+    return slot_in(image, leaf, axis, Lanes::below4(leaf.borders, Lanes::address(low)));
+  }
+  const auto& head = *reinterpret_cast<const FamilyHead*>(line);
+  return slot_in(image, head, axis, interval_of<Lanes>(image, head, low));
 }
 
 template <class Lanes>
@@ -53,10 +67,8 @@ template <class Lanes>
                         key.service);
   }
   SetSlot services = slot_in(image, head, axis, interval_of<Lanes>(image, head, key.remote.high));
-  if (services.is_ref() && services.ref().kind() == SetKind::tree) {
-    const auto& low = *reinterpret_cast<const FamilyHead*>(image + services.ref().line());
-    services = slot_in(image, low, axis, interval_of<Lanes>(image, low, key.remote.low));
-  }
+  if (services.is_ref() && services.ref().is_low())
+    services = slot_of_low<Lanes>(image, services.ref(), axis, key.remote.low);
   return holds<Lanes>(image, services, key.service);
 }
 

@@ -20,11 +20,14 @@ struct Lanes {
   static std::uint32_t below16(const Line* line, Service s) {
     return count_below<kBordersPerLine>(reinterpret_cast<const std::uint16_t*>(line), s);
   }
-  static std::uint32_t below(const Line* line, std::uint32_t a) {
-    return count_below<16>(reinterpret_cast<const std::uint32_t*>(line), a);
+  static std::uint32_t below(const std::uint32_t* borders, std::uint32_t a) {
+    return count_below<16>(borders, a);
   }
-  static std::uint32_t below(const Line* line, std::uint64_t a) {
-    return count_below<8>(reinterpret_cast<const std::uint64_t*>(line), a);
+  static std::uint32_t below(const std::uint64_t* borders, std::uint64_t a) {
+    return count_below<8>(borders, a);
+  }
+  static std::uint32_t below4(const std::uint64_t* borders, std::uint64_t a) {
+    return count_below<4>(borders, a);
   }
 
  private:

@@ -37,10 +37,26 @@ template <class T>
   return is_in_bitmap(bits, service % 256);
 }
 
+// Where in the last level of borders the search for an address begins.
+[[gnu::always_inline]] inline std::uint32_t slice_start(const Line* image, const FamilyHead& head,
+                                                        std::uint64_t address) {
+  if (address > head.top) address = head.top;
+  std::size_t piece = 0;
+  for (std::size_t i = 0; i + 1 < kPieces; ++i) piece += address > head.last[i] ? 1 : 0;
+  const std::uint64_t base = head.base[piece];
+  if (address < base) address = base;
+  return at<std::uint32_t>(image, head.slices_at[piece])[(address - base) >> head.shift[piece]];
+}
+
 // What holds in an interval, for one axis.
 [[gnu::always_inline]] inline SetSlot slot_in(const Line* image, const FamilyHead& head,
                                               std::size_t axis, std::uint32_t interval) {
-  return at<SetSlot>(image, head.sets_at[axis])[interval & head.interval_mask[axis]];
+  return at<SetSlot>(image, head.sets_at[axis])[interval & head.interval_mask(axis)];
+}
+
+[[gnu::always_inline]] inline SetSlot slot_in(const Line* image, const LowLeaf& leaf,
+                                              std::size_t axis, std::uint32_t interval) {
+  return at<SetSlot>(image, leaf.sets_at[axis])[interval & leaf.interval_mask(axis)];
 }
 
 }  // namespace

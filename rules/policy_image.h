@@ -5,9 +5,9 @@
 // and why: the essay in rules/table.h.
 //
 //   head lines      a FamilyHead for each family
-//   kPassLine       ones: a tree node that every walk leaves by its first child, an empty slot
-//   kNothingLine    zeros: a port map that is empty
-//   then            port maps, tree levels, columns and sets, in the order they were written
+//   kEmptyLine      ones: no border, an empty slot
+//   kNothingLine    zeros: a port map that is empty, a slice that begins at the first border
+//   then            port maps, slices, borders, columns and sets, in the order they were written
 #pragma once
 
 #include <cstddef>
@@ -28,10 +28,12 @@ inline constexpr std::size_t kLinesMax = std::size_t{1} << 21;  // 128 MiB an im
 
 // A set of service numbers, in the smallest form that holds it.
 enum class SetKind : std::uint8_t {
-  list,    // up to kListMax turns inside one line
-  pages,   // a line of 32 last borders, then up to 33 lines of borders
-  bitmap,  // 65,536 bits
-  tree,    // not a set: a FamilyHead over the low 64 bits of the address (IPv6 only)
+  list = 0,    // up to kListMax turns inside one line
+  pages = 1,   // a line of 32 last borders, then up to 33 lines of borders
+  bitmap = 2,  // 65,536 bits
+  // No sets, but what says more of the low 64 bits of the address (IPv6 only):
+  leaf = 4,  // a LowLeaf
+  tree = 5,  // a FamilyHead
 };
 
 // A list holds turns: the numbers from which on membership is the other one, beginning with "not
@@ -55,6 +57,8 @@ struct SetRef {
     return static_cast<SetKind>((bits >> 8) & 7);
   }
   [[nodiscard, gnu::always_inline]] constexpr bool is_list() const { return (bits & 0x700) == 0; }
+  // A leaf or a tree.
+  [[nodiscard, gnu::always_inline]] constexpr bool is_low() const { return (bits & 0x400) != 0; }
   // List: count of turns. Pages: whether number 0 is in.
   [[nodiscard, gnu::always_inline]] constexpr std::uint32_t length() const {
     return (bits >> 3) & 31;
@@ -92,48 +96,68 @@ struct SetSlot {
   bool operator==(const SetSlot&) const = default;
 };
 
-// Remote address -> interval. A node is a line of borders (the last addresses of intervals) in
-// ascending order, filled up with all ones; the count of borders below an address is the child to
-// go to. The children of node n of a level are nodes n * kChildren ... of the next; those of the
-// last level are the intervals.
+// Remote address -> interval: the count of borders (the last addresses of intervals) below it. One
+// comparison tells how many of kFan borders in a row are below, wherever the row begins.
 template <class Number>
-inline constexpr std::size_t kChildren = kLineBytes / sizeof(Number);  // 16 and 8
-template <class Number>
-inline constexpr std::size_t kNodeBorders = kChildren<Number> - 1;  // the last lane stays all ones
+inline constexpr std::size_t kFan = kLineBytes / sizeof(Number);  // 16 and 8
 
 // A port map: 256 pages of 256 services as bits, equal pages stored once. One byte a page says
 // which; the pages stand behind.
 inline constexpr std::size_t kPortMapPages = 256;
 inline constexpr std::size_t kPageBytes = 32;
 
-// A tree of up to kLevelsMax levels and what holds in its intervals. Offsets are in bytes from the
-// image. Shallower trees begin with kPassLine, so that walks of trees of different depth take the
-// same steps.
+// Borders in levels: level 0 has all of them, each other one every kFan-th of the level below.
+// A walk begins in the last level, where the address's slice says (address_slices.h), and ends in
+// level 0; what it has counted in one level times kFan is where it goes on in the next. Behind the
+// borders of a level stand kFan numbers of all ones. Offsets are in bytes from the image.
 inline constexpr std::size_t kLevelsMax = 7;
-inline constexpr std::size_t kAxesRoom = 8;
-static_assert(kAxes <= kAxesRoom);
+inline constexpr std::size_t kPieces = 4;
 struct alignas(kLineBytes) FamilyHead {
-  std::uint32_t level_at[kLevelsMax] = {};  // root first, last level last
-  std::uint32_t levels = 0;                 // 0: no rule names a network
-  // By axis. Column: the SetSlot of interval i stands at sets_at + 8 * (i & interval_mask); a mask
-  // of zero where one set holds everywhere.
-  std::uint32_t interval_mask[kAxesRoom] = {};
-  std::uint32_t sets_at[kAxesRoom] = {};
+  std::uint64_t top = 0;  // no address needs to be told from one above it
+  std::uint64_t last[kPieces - 1] = {~std::uint64_t{0}, ~std::uint64_t{0}, ~std::uint64_t{0}};
+  std::uint64_t base[kPieces] = {};       // where the first slice of a piece begins
+  std::uint32_t shift[kPieces] = {};      // slices of a piece: 1 << shift addresses each
+  std::uint32_t slices_at[kPieces] = {};  // 32-bit numbers, a slice each
+  std::uint32_t pieces = 1;
+  std::uint32_t slices = 1;    // of all pieces, which stand in a row
+  std::uint32_t levels = 0;    // 0: no rule names a network
+  std::uint32_t constant = 0;  // bit a: one set holds everywhere on axis a
+  std::uint32_t level_at[kLevelsMax] = {};
+  // By axis. Column: the SetSlot of interval i stands at sets_at + 8 * i, or at sets_at.
+  std::uint32_t sets_at[kAxes] = {};
   // IPv4 and high halves only: the port map of the services open to every address of the family.
-  std::uint32_t any_at[kAxesRoom] = {};
+  std::uint32_t any_at[kAxes] = {};
+
+  [[nodiscard, gnu::always_inline]] constexpr std::uint32_t interval_mask(std::size_t axis) const {
+    return ((constant >> axis) & 1u) - 1;
+  }
 };
-static_assert(sizeof(FamilyHead) == 2 * kLineBytes);
+static_assert(sizeof(FamilyHead) == 3 * kLineBytes);
+
+// A few borders with their columns. Most IPv6 networks that end in the low half of the
+// address are a host or two; this is one line where a FamilyHead and its levels are three.
+inline constexpr std::size_t kLeafBorders = 4;
+struct alignas(kLineBytes) LowLeaf {
+  std::uint64_t borders[kLeafBorders];
+  std::uint32_t sets_at[kAxes];  // as in a FamilyHead
+  std::uint32_t constant = 0;    // as there
+
+  [[nodiscard, gnu::always_inline]] constexpr std::uint32_t interval_mask(std::size_t axis) const {
+    return ((constant >> axis) & 1u) - 1;
+  }
+};
+static_assert(sizeof(LowLeaf) == kLineBytes);
 
 inline constexpr std::size_t kHeadLines = sizeof(FamilyHead) / kLineBytes;
 [[nodiscard, gnu::always_inline]] constexpr std::size_t head_line(Family family) {
   return static_cast<std::size_t>(family) * kHeadLines;
 }
-inline constexpr std::size_t kPassLine = 2 * kHeadLines;
-inline constexpr std::size_t kNothingLine = kPassLine + 1;
+inline constexpr std::size_t kEmptyLine = 2 * kHeadLines;
+inline constexpr std::size_t kNothingLine = kEmptyLine + 1;
 inline constexpr std::size_t kFirstFreeLine =
     kNothingLine + (kPortMapPages + kPageBytes + kLineBytes - 1) / kLineBytes;
 
-// How deep the trees of one image, or of all images of a table, are.
+// How many levels of borders one image, or at most those of a table, have.
 struct TreeLevels {
   std::uint8_t ipv4 = 1;
   std::uint8_t ipv6 = 1;  // over the high 64 bits

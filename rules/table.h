@@ -16,7 +16,7 @@
 // How a packet is looked up, and why in nearly constant time:
 //
 //  1. LB (lb_index.h). (zone, local address) in a hash table: the LB and its policy; policy and
-//     direction: the image; the family: its head, two lines that say where everything else is.
+//     direction: the image; the family: its head, three lines that say where everything else is.
 //  2. Service axis (service_axis.h). TCP, UDP and SCTP ports, ICMP and ICMPv6 type and code, and
 //     all other protocols by number: six axes of 65,536 numbers. What a rule says of protocol and
 //     port is runs of numbers on axes; a packet is one number on one axis.
@@ -25,11 +25,14 @@
 //     address of the family. A public listener is decided here and its packets never look at an
 //     address.
 //  4. Interval. The borders of all rules' networks cut the family's addresses into intervals inside
-//     which no rule can tell two addresses apart. A tree finds the packet's: its nodes are cache
-//     lines of sorted borders, and the count of borders below the address is the child to go to: 16
-//     children a node in IPv4, 8 in IPv6. IPv6 trees are over the high 64 bits, where prefixes
-//     mostly end; a high half inside which something changes has a tree of its own over the low
-//     64 bits.
+//     which no rule can tell two addresses apart; the packet's is the count of borders below its
+//     address. The borders stand sorted in a row. The address space is cut into slices of equal
+//     size, by a shift (address_slices.h): an address's slice says from where in the row one
+//     comparison of 16 borders (8 in IPv6) finishes the count. Where networks crowd, up to four
+//     pieces of the space have slices of their own size; where that is not enough, the slices are
+//     of every 16th border, and one more comparison goes from there to the row. IPv6 rows are over
+//     the high 64 bits, where prefixes mostly end; a high half inside which something changes has
+//     a few borders, or a row of its own, over the low 64 bits.
 //  5. Set. In each interval and axis stands the union of what the rules allow there: a set of
 //     numbers, written as its turns (the numbers from which on membership is the other one). The
 //     packet's number is in if it has reached an odd count of them. Up to four turns stand in the
@@ -41,11 +44,12 @@
 // Borders: 9.255.255.255 and 10.255.255.255; one is below the address: interval 1. Its TCP slot has
 // the turns 8000 and 9000; 8080 has reached one of them, an odd count: pass.
 //
-// A thousand rules more add intervals, not steps: 16 (IPv4) times as many for each level of the
-// tree. What a lookup costs is then the cache level that an image lies in, hence the care for few
-// and small lines. Rules that overlap only merge in their sets, so an image is O(rules x nesting)
-// bytes, never O(rules^2): "every rule its own port and its own network inside the one before" is
-// the worst case, and what needs more than kLinesMax is refused, with the reason, at compile time.
+// A thousand rules more add intervals and slices, not steps: where they lie apart, one comparison
+// is enough for any number; in the worst crowd each takes 16 (IPv4) times as many. What a lookup
+// costs is then the cache level that an image lies in, hence the care for few and small lines.
+// Rules that overlap only merge in their sets, so an image is O(rules x nesting) bytes, never
+// O(rules^2): "every rule its own port and its own network inside the one before" is the worst
+// case, and what needs more than kLinesMax is refused, with the reason, at compile time.
 //
 // In batches (lookup_avx512.cpp) keys go through these steps side by side, so that the misses of
 // one hide behind the work of others, and nothing branches on what a key is. A batch of one policy

@@ -108,8 +108,8 @@ TEST(TableTree, AgreesForEveryNumberOfNetworks) {
   }
 }
 
-// Five levels of IPv4 and six of IPv6, beside an LB with one rule: batches of trees of very
-// different depth.
+// Eight crowds of networks far apart, which no slices tell apart: four levels of borders and more,
+// beside an LB with one rule: batches of searches of very different depth.
 TEST(TableTree, AgreesOnDeepTreesBesideShallowOnes) {
   const std::uint64_t seed = tests::seed_of_run();
   Random random(seed);
@@ -121,10 +121,14 @@ TEST(TableTree, AgreesOnDeepTreesBesideShallowOnes) {
     rule.network = {NetworkType::manual, range, 0};
     rules.push_back(rule);
   };
-  for (std::uint32_t i = 0; i < 34'000; ++i)
-    open({Address::ipv4(i * 1000), Address::ipv4(i * 1000 + 500)}, i);
-  for (std::uint32_t i = 0; i < 17'000; ++i)
-    open({Address::ipv6(i * 1000, 0), Address::ipv6(i * 1000 + 500, ~0ull)}, i);
+  for (std::uint32_t i = 0; i < 34'000; ++i) {
+    const std::uint32_t first = i % 8 * 0x1fff'ffff + i * 10;
+    open({Address::ipv4(first), Address::ipv4(first + 5)}, i);
+  }
+  for (std::uint32_t i = 0; i < 17'000; ++i) {
+    const std::uint64_t first = i % 8 * 0x1fff'ffff'ffff'ffffu + i * 10;
+    open({Address::ipv6(first, 0), Address::ipv6(first + 5, ~0ull)}, i);
+  }
   Node node = tests::node_of(rules);
   Group small = *node.groups.at(1);
   small.id = 2;
@@ -138,8 +142,8 @@ TEST(TableTree, AgreesOnDeepTreesBesideShallowOnes) {
   const auto table = compiled(node);
   ASSERT_NE(table, nullptr);
   const auto levels = table->policy(table->find_lb(0, Address::ipv4(1)).policy).images[0]->levels();
-  EXPECT_EQ(levels.ipv4, 5);
-  EXPECT_EQ(levels.ipv6, 6);
+  EXPECT_GE(levels.ipv4, 4);
+  EXPECT_GE(levels.ipv6, 4);
   compare(*table, node, random, 300 * kScale, seed);
 }
 
