@@ -25,10 +25,10 @@ void put16(Bytes& bytes, std::size_t at, std::uint32_t value) {
   bytes[at + 1] = static_cast<std::uint8_t>(value);
 }
 
-void put_address(Bytes& bytes, std::size_t at, const Address& address) {
+void append(Bytes& bytes, const Address& address) {
   const std::size_t size = address.family == Family::ipv4 ? 4 : 16;
   for (std::size_t i = 0; i < size; ++i)
-    bytes[at + i] = static_cast<std::uint8_t>(address.value() >> (8 * (size - 1 - i)));
+    bytes.push_back(static_cast<std::uint8_t>(address.value() >> (8 * (size - 1 - i))));
 }
 
 Bytes transport_of(const TraceQuestion& question) {
@@ -71,28 +71,24 @@ void sum_ipv4_header(Bytes& bytes, std::size_t at) {
 Bytes frame_of(const TraceQuestion& question) {
   constexpr std::size_t kIp = 14;
   const bool inbound = question.direction == Direction::inbound;
-  const Address& source = inbound ? question.remote : question.local;
-  const Address& destination = inbound ? question.local : question.remote;
   const Bytes transport = transport_of(question);
   const bool v4 = question.local.family == Family::ipv4;
-  Bytes bytes(kIp + (v4 ? 20 : 40), 0);
+  Bytes bytes(kIp + (v4 ? 12 : 8), 0);
   put16(bytes, 12, v4 ? 0x0800 : 0x86dd);
   if (v4) {
     bytes[kIp] = 0x45;
     put16(bytes, kIp + 2, static_cast<std::uint32_t>(20 + transport.size()));
     bytes[kIp + 8] = 255;
     bytes[kIp + 9] = question.protocol;
-    put_address(bytes, kIp + 12, source);
-    put_address(bytes, kIp + 16, destination);
-    sum_ipv4_header(bytes, kIp);
   } else {
     bytes[kIp] = 0x60;
     put16(bytes, kIp + 4, static_cast<std::uint32_t>(transport.size()));
     bytes[kIp + 6] = question.protocol;
     bytes[kIp + 7] = 255;
-    put_address(bytes, kIp + 8, source);
-    put_address(bytes, kIp + 24, destination);
   }
+  append(bytes, inbound ? question.remote : question.local);
+  append(bytes, inbound ? question.local : question.remote);
+  if (v4) sum_ipv4_header(bytes, kIp);
   bytes.insert(bytes.end(), transport.begin(), transport.end());
   return bytes;
 }
