@@ -22,7 +22,7 @@ using rules::Result;
 
 std::vector<Route> make_routes() {
   std::vector<Route> routes = group_routes();
-  for (auto& family : {lb_routes(), vpc_routes(), node_routes(), event_routes()})
+  for (auto& family : {lb_routes(), vpc_routes(), node_routes(), event_routes(), observe_routes()})
     routes.insert(routes.end(), family.begin(), family.end());
   return routes;
 }
@@ -214,6 +214,7 @@ void Api::handle(const HttpRequest& request, Respond respond) try {
   if (!body) return respond(refusal(body.error()));
   const Call call{request, found.id, std::move(*body), publisher_, publisher_.state(), rooms_};
   if (found.route->read) return respond(found.route->read(call));
+  if (found.route->later) return found.route->later(call, std::move(respond));
   submit(call, *found.route, std::move(respond));
 } catch (const std::exception& exception) {
   // The last guard: a library's exception must end the request, not the daemon.

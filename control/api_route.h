@@ -27,7 +27,8 @@ struct Call {
   const ApiRooms& rooms;
 };
 
-// One of `read` and `change`: reads answer at once, changes go to the publisher.
+// One of `read`, `change` and `later`: reads answer at once, changes go to the publisher, what is
+// `later` answers when it can.
 struct Route {
   std::string_view method;
   std::string_view path;  // below the prefix; "{}" is an id
@@ -38,14 +39,16 @@ struct Route {
   std::optional<Role> role{};
   std::uint64_t body_bytes_max = kBodyBytesMax;
   bool is_beside_prefix = false;  // the path is the whole path, as of /metrics
+  std::function<void(const Call&, Respond)> later{};
 };
 
 // The routes of API.md, by family.
 [[nodiscard]] std::vector<Route> group_routes();
 [[nodiscard]] std::vector<Route> lb_routes();
 [[nodiscard]] std::vector<Route> vpc_routes();
-[[nodiscard]] std::vector<Route> node_routes();   // table, counters
-[[nodiscard]] std::vector<Route> event_routes();  // streams
+[[nodiscard]] std::vector<Route> node_routes();     // table
+[[nodiscard]] std::vector<Route> event_routes();    // streams
+[[nodiscard]] std::vector<Route> observe_routes();  // explain, drops, flows, counters
 
 [[nodiscard]] rules::Json envelope(unsigned code, rules::Json data, rules::Json errors,
                                    const std::string& message);

@@ -171,6 +171,10 @@ std::optional<RulesView> rules_view(const Snapshot& snapshot, std::span<const st
   return rules_view(snapshot, head, size_bytes, Ingress{side, all_of(zone)->data()});
 }
 
+rules::PacketKey opener_of(const FlowReport& flow, rules::PolicyIndex policy) {
+  return opener_key(flow.key, flow.opener, policy);
+}
+
 rules::Explanation explain(const rules::Table& table, const RulesView& view) {
   return rules::explain(table.policy(view.lb.policy).groups, view.key);
 }

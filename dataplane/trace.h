@@ -11,6 +11,7 @@
 #include <span>
 
 #include "dataplane/flow_key.h"
+#include "dataplane/flow_report.h"
 #include "dataplane/packet.h"
 #include "dataplane/snapshot.h"
 #include "dataplane/verdict.h"
@@ -57,5 +58,8 @@ struct Traced {
                                                   std::uint16_t zone);
 
 [[nodiscard]] rules::Explanation explain(const rules::Table& table, const RulesView& view);
+
+// The packet that opened a flow, as the rules see it.
+[[nodiscard]] rules::PacketKey opener_of(const FlowReport& flow, rules::PolicyIndex policy);
 
 }  // namespace sluice::dataplane
