@@ -10,6 +10,7 @@
 #include <cstdlib>
 
 #include "bench/tcp_trace.h"
+#include "dataplane/tally.h"
 #include "tests/dataplane/fragment_tracker_bed.h"
 
 namespace {
@@ -18,6 +19,9 @@ using namespace sluice;
 using namespace sluice::dataplane;
 
 constexpr std::size_t kPacketsLeast = 1u << 19;  // 32 MiB of frames: longer than the caches
+
+// What is counted of a packet beside its verdict.
+enum class Counting { none, worker, worker_lb_and_rule };
 
 // A pipeline and its flow table, as a worker has them.
 struct Bed {
@@ -32,7 +36,27 @@ struct Bed {
     pipeline.judge(snapshot.get(), {side, zones.data()}, frames, now, verdicts);
     std::size_t passed = 0;
     for (std::size_t i = 0; i < frames.size(); ++i) passed += verdicts[i].passes();
+    count(side, frames);
     return passed;
+  }
+  // As a worker disposes of a burst.
+  void count(Side side, std::span<const Frame> frames) {
+    const auto direction =
+        side == Side::outside ? rules::Direction::inbound : rules::Direction::outbound;
+    if (counting == Counting::worker) {
+      for (std::size_t i = 0; i < frames.size(); ++i)
+        tally.counts.add(verdicts[i].reason, frames[i].size);
+    } else if (counting == Counting::worker_lb_and_rule) {
+      std::array<rules::LbId, kBurstMax> lbs;
+      std::array<std::uint32_t, kBurstMax> sizes;
+      std::size_t passed = 0;
+      for (std::size_t i = 0; i < frames.size(); ++i) {
+        tally.judged(verdicts[i]);
+        lbs[passed] = verdicts[i].lb;
+        sizes[passed++] = frames[i].size;
+      }
+      tally.passed(direction, {lbs.data(), passed}, {sizes.data(), passed});
+    }
   }
   void connect(const bench::TcpTrace& trace, std::uint32_t connections) {
     std::array<std::uint8_t, bench::kFrameBytes> bytes;
@@ -53,18 +77,23 @@ struct Bed {
   std::array<std::uint16_t, kVlans> zones{};
   std::array<Verdict, kBurstMax> verdicts;
   TimeNs now = 1'000'000'000;
+  bench::HugeMemory tally_memory{Tally::size_bytes()};
+  Tally tally{{tally_memory.data(), Tally::size_bytes()}};
+  Counting counting = Counting::none;
 };
 
 benchmark::Counter per_packet(std::size_t packets) {
   return {static_cast<double>(packets), benchmark::Counter::kIsRate | benchmark::Counter::kInvert};
 }
 
-void run_established(benchmark::State& state, Settings settings, bool all_outbound = false) {
+void run_established(benchmark::State& state, Settings settings, bool all_outbound = false,
+                     Counting counting = Counting::none) {
   const auto connections = static_cast<std::uint32_t>(state.range(0));
   const std::size_t packets =
       std::max<std::size_t>(kPacketsLeast, std::bit_ceil(std::size_t{connections} * 2));
   bench::TcpTrace trace(connections, packets);
   Bed bed(std::max(connections + connections / 4, 4096u), settings, all_outbound);
+  bed.counting = counting;
   bed.connect(trace, connections);
   std::array<Frame, kBurstMax> frames;
   for (std::size_t i = 0; i < trace.bursts(); ++i) {
@@ -107,6 +136,15 @@ void BM_Pipeline_RulesFirstTcp(benchmark::State& state) {
   run_established(state, settings, true);
 }
 BENCHMARK(BM_Pipeline_RulesFirstTcp)->ArgName("flows")->Arg(1000)->Arg(100'000)->Arg(1'000'000);
+
+// What counting costs: by worker and reason alone, and by load balancer and rule beside it.
+void BM_Pipeline_CountedTcp(benchmark::State& state) {
+  run_established(state, {}, false,
+                  state.range(1) == 0 ? Counting::worker : Counting::worker_lb_and_rule);
+}
+BENCHMARK(BM_Pipeline_CountedTcp)
+    ->ArgNames({"flows", "by_lb_and_rule"})
+    ->ArgsProduct({{1000, 100'000, 1'000'000}, {0, 1}});
 
 // The same where the rules allow only one direction: every second packet is looked up as a reply.
 void BM_Pipeline_RulesFirstReplies(benchmark::State& state) {

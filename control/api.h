@@ -15,11 +15,14 @@ namespace sluice::control {
 
 inline constexpr std::string_view kApiPrefix = "/myaccount/api/v1";
 
+class Observer;
+
 // What the routes reach beside the publisher. Null or empty: what needs it is not there (404).
 struct ApiRooms {
   EventHub* events = nullptr;
   AssetLookup assets;
   const HttpCounts* http = nullptr;
+  Observer* observer = nullptr;
 };
 
 class Api {

@@ -47,9 +47,10 @@ struct Route {
 [[nodiscard]] std::vector<Route> group_routes();
 [[nodiscard]] std::vector<Route> lb_routes();
 [[nodiscard]] std::vector<Route> vpc_routes();
-[[nodiscard]] std::vector<Route> node_routes();    // table, counters
-[[nodiscard]] std::vector<Route> event_routes();   // streams
-[[nodiscard]] std::vector<Route> change_routes();  // pending changes, audit, backup
+[[nodiscard]] std::vector<Route> node_routes();     // table
+[[nodiscard]] std::vector<Route> event_routes();    // streams
+[[nodiscard]] std::vector<Route> change_routes();   // pending changes, audit, backup
+[[nodiscard]] std::vector<Route> observe_routes();  // explain, drops, flows, counters
 
 [[nodiscard]] rules::Json envelope(unsigned code, rules::Json data, rules::Json errors,
                                    const std::string& message);

@@ -131,12 +131,8 @@ std::vector<Route> node_routes() {
   const auto table = view([](const Call& call) -> Result<Json> {
     return show_table(call.publisher.table(), call.publisher.dataplane());
   });
-  const auto counters = view([](const Call& call) -> Result<Json> {
-    return show_counters(call.publisher.table(), call.publisher.dataplane());
-  });
   return {
       {"GET", "/table", table, {}},
-      {"GET", "/counters", counters, {}},
   };
 }
 

@@ -84,6 +84,9 @@ Options make_options(Config& config, Texts& texts) {
       "datagrams-max",
       po::value(&dpdk.datagrams_max)->default_value(dpdk.datagrams_max)->value_name("N"),
       "datagrams in fragments tracked per worker, 1 to 1048576; about 712 bytes each")(
+      "drop-records",
+      po::value(&dpdk.drop_records_per_s)->default_value(dpdk.drop_records_per_s)->value_name("N"),
+      "dropped packets a second, of each reason and worker, that are kept to be shown; 0: none")(
       "no-huge", po::bool_switch(), "do without huge pages (slower)")(
       "table-replicas", po::value(&texts.table_replicas)->default_value("node")->value_name("MODE"),
       "copies of the rule table: node (one for each NUMA node with workers, in huge pages), worker "

@@ -15,6 +15,7 @@
 #include "control/api_events.h"
 #include "control/config.h"
 #include "control/http_server.h"
+#include "control/observer.h"
 #include "control/publisher.h"
 #include "control/store_sqlite.h"
 #include "control/systemd.h"
@@ -103,14 +104,17 @@ int run(const control::Config& config, const sigset_t& signals) {
       (*plane)->workers().size(),
       (*plane)->spreads_by_ports() ? "the ports" : "handing frames over");
 
-  control::Api api(publisher, {&events, {}, &(*server)->counts()});
+  control::Observer observer(publisher, &events);
+  observer.start();
+  control::Api api(publisher, {&events, {}, &(*server)->counts(), &observer});
   api_of_server = &api;
   for (const std::string& address : config.api) spdlog::info("API: {}", address);
   {
     const control::ServiceHeartbeat heartbeat(**plane);
     wait_for_end(signals);
   }
-  publisher.stop();  // its last answers need the server
+  observer.stop();  // its last answers, and the publisher's, need the server
+  publisher.stop();
   server->reset();
   return 0;
 }

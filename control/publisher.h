@@ -90,6 +90,7 @@ class Publisher {
   [[nodiscard]] TableReport table() const;                        // any thread
   [[nodiscard]] dataplane::Dataplane& dataplane() const { return dataplane_; }
   [[nodiscard]] const std::vector<std::string>& zones() const { return zones_; }
+  [[nodiscard]] const dataplane::Settings& settings() const { return settings_; }
 
  private:
   struct Job {

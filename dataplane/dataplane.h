@@ -3,11 +3,15 @@
 // The door: all that control may ask of a data plane. Called at control rate, never per packet.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "dataplane/asker.h"
+#include "dataplane/capture.h"
 #include "dataplane/counters.h"
 #include "dataplane/fate_counts.h"
 #include "dataplane/snapshot.h"
@@ -24,8 +28,9 @@ struct WorkerReport {
   unsigned lcore = 0;
   std::uint64_t generation = 0;  // of the table it runs; 0 before the first
   Counts counts;
-  std::uint64_t silent_ms = 0;  // for so long it has polled no port
-  bool is_hung = false;         // longer than the watchdog allows
+  std::uint64_t silent_ms = 0;           // for so long it has polled no port
+  bool is_hung = false;                  // longer than the watchdog allows
+  std::uint64_t drops_not_recorded = 0;  // dropped, and left out of take_drops()
 };
 
 // One port of a zone, as its driver counts.
@@ -58,6 +63,18 @@ class Dataplane {
 
   [[nodiscard]] virtual std::vector<WorkerReport> workers() const = 0;  // any thread
   [[nodiscard]] virtual std::vector<PortReport> ports() const = 0;      // any thread
+
+  // Questions to the workers; any thread, one at a time; each may wait for a worker's next rounds.
+  [[nodiscard]] virtual FlowPage flows(const FlowFilter& filter, FlowCursor from,
+                                       std::size_t limit) = 0;
+  [[nodiscard]] virtual std::optional<FlowReport> flow(const FlowKey& key) = 0;
+  [[nodiscard]] virtual TrafficReport traffic() = 0;
+  // Counts of all other LBs and rules go to the sum of others. Ids sorted.
+  virtual void forget_counts_but_of(std::vector<rules::LbId> lbs,
+                                    std::vector<rules::RuleId> rules) = 0;
+
+  // Samples of drops since the last call, at most `max`, by worker in order of time. One thread.
+  [[nodiscard]] virtual std::vector<DropRecord> take_drops(std::size_t max) = 0;
 };
 
 }  // namespace sluice::dataplane

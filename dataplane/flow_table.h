@@ -82,6 +82,12 @@ class FlowTable {
     return now_s_ - flow.seen_s > timeout_s(flow.state);
   }
 
+  // It ends if it stays idle for so long.
+  [[nodiscard]] std::uint32_t idle_left_s(const Flow& flow) const noexcept {
+    const std::uint32_t idle = now_s_ - flow.seen_s, allowed = timeout_s(flow.state);
+    return idle > allowed ? 0 : allowed - idle;
+  }
+
   // Ends the flows whose time is over in the next `buckets` buckets; called once a burst.
   void expire(std::size_t buckets) noexcept;
 

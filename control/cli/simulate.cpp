@@ -10,6 +10,7 @@
 #include "control/cli/cli.h"
 #include "control/cli/node_settings.h"
 #include "dataplane/offline/replay.h"
+#include "dataplane/trace.h"
 #include "rules/compile.h"
 
 namespace sluice::control::cli {
@@ -36,6 +37,7 @@ struct Setup {
   rules::Node node;
   NodeSettings settings;
   std::shared_ptr<const dataplane::Snapshot> snapshot;
+  std::vector<std::uint16_t> zone_of_vlan;
 };
 
 tl::unexpected<Failure> refuse(const std::string& path, const rules::Error& error) {
@@ -57,7 +59,11 @@ Outcome<Setup> set_up(const std::string& path) {
   if (!table) return refuse(path, table.error());
   auto snapshot = std::make_shared<const dataplane::Snapshot>(
       dataplane::Snapshot{std::move(*table), settings->plane});
-  return Setup{std::move(document->node), std::move(*settings), std::move(snapshot)};
+  std::vector<std::uint16_t> zone_of_vlan(dataplane::kVlans, dataplane::kNoZone);
+  for (std::size_t i = 0; i < settings->vlans.size(); ++i)
+    zone_of_vlan[settings->vlans[i]] = static_cast<std::uint16_t>(i);
+  return Setup{std::move(document->node), std::move(*settings), std::move(snapshot),
+               std::move(zone_of_vlan)};
 }
 
 Outcome<std::vector<Input>> read_inputs(const Call& call) {
@@ -75,13 +81,31 @@ std::string or_null(bool present, const std::string& text) {
   return present ? Json(text).dump(-1, ' ', false, Json::error_handler_t::replace) : "null";
 }
 
+// Of a packet that no rule allowed: the one that came nearest, and what it failed. Nothing: of a
+// later fragment, or where no group is attached.
+std::string nearest_miss_of(const Input& input, const Verdict& verdict, const Setup& setup) {
+  if (verdict.reason != dataplane::DropReason::no_rule &&
+      verdict.reason != dataplane::DropReason::icmp_unrelated)
+    return "";
+  const auto view = dataplane::rules_view(*setup.snapshot, input.bytes,
+                                          static_cast<std::uint32_t>(input.bytes.size()),
+                                          {input.side, setup.zone_of_vlan.data()});
+  if (!view) return "";
+  const auto explanation = dataplane::explain(*setup.snapshot->table, *view);
+  if (!explanation.nearest) return "";
+  return fmt::format("{}: {}", rules::describe(explanation.nearest->found),
+                     rules::describe_miss(*explanation.nearest, view->key));
+}
+
 std::string line_of(std::size_t number, const Input& input, const Verdict& verdict,
-                    const rules::Node& node) {
+                    const Setup& setup) {
+  const rules::Node& node = setup.node;
   const auto lb = node.load_balancers.find(verdict.lb);
   const auto group = node.groups.find(verdict.rule.group);
+  const std::string nearest = nearest_miss_of(input, verdict, setup);
   return fmt::format(
       R"({{"n":{},"ts":{}.{:09},"from":"{}","verdict":"{}","reason":{},"flow":"{}","lb":{},)"
-      R"("group":{},"rule":{},"generation":{}}})"
+      R"("group":{},"rule":{},"generation":{},"nearest_miss":{}}})"
       "\n",
       number, input.time_ns / 1'000'000'000, input.time_ns % 1'000'000'000,
       input.side == Side::outside ? "outside" : "inside", verdict.passes() ? "pass" : "drop",
@@ -89,7 +113,8 @@ std::string line_of(std::size_t number, const Input& input, const Verdict& verdi
       or_null(lb != node.load_balancers.end(),
               lb != node.load_balancers.end() ? lb->second->name : ""),
       or_null(group != node.groups.end(), group != node.groups.end() ? group->second->name : ""),
-      verdict.rule.rule != 0 ? std::to_string(verdict.rule.rule) : "null", verdict.generation);
+      verdict.rule.rule != 0 ? std::to_string(verdict.rule.rule) : "null", verdict.generation,
+      or_null(!nearest.empty(), nearest));
 }
 
 // Where the verdicts and the passed frames go.
@@ -149,7 +174,7 @@ Outcome<int> simulate(Call& call) {
   // A fragment that came before its first has its line when it has its verdict.
   const auto dispose = [&](std::size_t number, const Verdict& verdict, dataplane::TimeNs now) {
     const Input& input = (*inputs)[number];
-    const std::string line = line_of(number + 1, input, verdict, setup->node);
+    const std::string line = line_of(number + 1, input, verdict, *setup);
     std::fwrite(line.data(), 1, line.size(), outputs->verdicts);
     if (verdict.passes() && !outputs->passed.empty())
       outputs->passed[input.side == Side::outside ? 1 : 0].write(now, input.bytes);

@@ -54,6 +54,7 @@ struct DpdkDataplane::Parts {
   std::vector<void*> worker_memory;  // tables of flows and of fragments
   std::vector<std::unique_ptr<Worker>> workers;
   std::optional<Watchdog> watchdog;
+  std::unique_ptr<Asker> asker;
   // Publisher only.
   std::optional<Replicas> replicas;
   // What a worker may still read, a snapshot a worker: those in force, and those whose grace
@@ -186,11 +187,22 @@ rules::Result<void> DpdkDataplane::Parts::open_workers(const DpdkConfig& config)
                       " datagrams in fragments; lower --datagrams-max or reserve more huge pages");
     }
     worker_memory.push_back(fragment_memory);
+    void* tally_memory = rte_zmalloc_socket("counts", Tally::size_bytes(), 64,
+                                            static_cast<int>(rte_lcore_to_socket_id(lcore)));
+    if (tally_memory == nullptr) {
+      return fail(ErrorCode::system, "no memory for counts (" +
+                                         std::to_string(Tally::size_bytes() >> 20) +
+                                         " MiB a worker); reserve more huge pages");
+    }
+    worker_memory.push_back(tally_memory);
     workers.push_back(std::make_unique<Worker>(
         i, lcore, shared,
-        FlowTable({static_cast<std::byte*>(memory), size}, config.flows_max, draw_secret()),
-        FragmentTracker({static_cast<std::byte*>(fragment_memory), fragment_size},
-                        config.datagrams_max, draw_secret())));
+        Worker::Tables{
+            FlowTable({static_cast<std::byte*>(memory), size}, config.flows_max, draw_secret()),
+            FragmentTracker({static_cast<std::byte*>(fragment_memory), fragment_size},
+                            config.datagrams_max, draw_secret()),
+            Tally({static_cast<std::byte*>(tally_memory), Tally::size_bytes()})},
+        config.drop_records_per_s));
     rte_rcu_qsbr_thread_register(shared.rcu, i);
   }
   for (const auto& worker : workers) {
@@ -201,6 +213,9 @@ rules::Result<void> DpdkDataplane::Parts::open_workers(const DpdkConfig& config)
   for (const auto& worker : workers)
     nodes.push_back(static_cast<int>(rte_lcore_to_socket_id(worker->lcore)));
   replicas.emplace(config.table_replicas, nodes);
+  std::vector<Inquiry*> inquiries;
+  for (const auto& worker : workers) inquiries.push_back(&worker->inquiry);
+  asker = std::make_unique<Asker>(std::move(inquiries));
   watchdog.emplace(workers, config.watchdog_ms, config.alarm);
   return {};
 }
@@ -224,8 +239,9 @@ rules::Result<std::unique_ptr<DpdkDataplane>> DpdkDataplane::open(const DpdkConf
     if (is_pci_address(port.device)) eal.pci_devices.push_back(port.device);
     eal.memory_bytes += std::size_t{kMbufsPerPort} * (frame_room_bytes(port.device) + 384);
   }
-  eal.memory_bytes += cpus->size() * (FlowTable::size_bytes(config.flows_max) +
-                                      FragmentTracker::size_bytes(config.datagrams_max));
+  eal.memory_bytes +=
+      cpus->size() * (FlowTable::size_bytes(config.flows_max) +
+                      FragmentTracker::size_bytes(config.datagrams_max) + Tally::size_bytes());
   if (config.table_replicas != TableReplicas::shared)
     eal.memory_bytes += cpus->size() * kReplicaRoomBytes;
   if (auto started = start_eal(eal); !started) return tl::unexpected(started.error());
@@ -304,7 +320,7 @@ std::vector<WorkerReport> DpdkDataplane::workers() const {
   for (const auto& worker : parts_->workers) {
     reports.push_back({worker->lcore, worker->generation.load(std::memory_order_relaxed),
                        worker->counts.read(), parts_->watchdog->silent_ms(worker->index),
-                       parts_->watchdog->is_hung(worker->index)});
+                       parts_->watchdog->is_hung(worker->index), worker->capture.skipped()});
   }
   return reports;
 }
@@ -313,6 +329,41 @@ std::vector<PortReport> DpdkDataplane::ports() const {
   std::vector<PortReport> reports;
   for (const Port& port : parts_->shared.ports) reports.push_back(report_port(port));
   return reports;
+}
+
+FlowPage DpdkDataplane::flows(const FlowFilter& filter, FlowCursor from, std::size_t limit) {
+  return parts_->asker->flows(filter, from, limit);
+}
+
+std::optional<FlowReport> DpdkDataplane::flow(const FlowKey& key) {
+  return parts_->asker->flow(key);
+}
+
+TrafficReport DpdkDataplane::traffic() {
+  return parts_->asker->traffic();
+}
+
+void DpdkDataplane::forget_counts_but_of(std::vector<rules::LbId> lbs,
+                                         std::vector<rules::RuleId> rules) {
+  parts_->asker->forget_counts_but_of(std::move(lbs), std::move(rules));
+}
+
+std::vector<DropRecord> DpdkDataplane::take_drops(std::size_t max) {
+  std::vector<DropRecord> records;
+  const TimeNs worker_now = worker_clock_ns();
+  const auto wall_now = static_cast<TimeNs>(std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                                std::chrono::system_clock::now().time_since_epoch())
+                                                .count());
+  for (const auto& worker : parts_->workers) {
+    DropRecord record;
+    while (records.size() < max && worker->capture.take(record)) {
+      // The worker's clock counts from the start of the machine.
+      const TimeNs ago = worker_now - std::min(worker_now, record.time_ns);
+      record.time_ns = wall_now - ago;
+      records.push_back(record);
+    }
+  }
+  return records;
 }
 
 }  // namespace sluice::dataplane::dpdk

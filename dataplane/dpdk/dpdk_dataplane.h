@@ -41,6 +41,7 @@ struct DpdkConfig {
   TableReplicas table_replicas = TableReplicas::per_node;
   std::uint32_t watchdog_ms = 1000;               // a worker without a round for so long hangs
   std::function<void(const WorkerAlarm&)> alarm;  // called on a thread of the data plane
+  std::uint32_t drop_records_per_s = 64;          // samples of drops, of each reason and worker
   bool rss = true;  // let ports spread frames over the workers where all of them can
 };
 
@@ -60,6 +61,13 @@ class DpdkDataplane final : public Dataplane {
   [[nodiscard]] FateCounts preview(std::shared_ptr<const Snapshot> snapshot) override;
   [[nodiscard]] std::vector<WorkerReport> workers() const override;
   [[nodiscard]] std::vector<PortReport> ports() const override;
+  [[nodiscard]] FlowPage flows(const FlowFilter& filter, FlowCursor from,
+                               std::size_t limit) override;
+  [[nodiscard]] std::optional<FlowReport> flow(const FlowKey& key) override;
+  [[nodiscard]] TrafficReport traffic() override;
+  void forget_counts_but_of(std::vector<rules::LbId> lbs,
+                            std::vector<rules::RuleId> rules) override;
+  [[nodiscard]] std::vector<DropRecord> take_drops(std::size_t max) override;
 
  private:
   struct Parts;

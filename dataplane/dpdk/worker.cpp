@@ -20,6 +20,26 @@ Frame frame_of(const rte_mbuf* mbuf) noexcept {
           reinterpret_cast<std::uintptr_t>(mbuf)};
 }
 
+std::uint64_t ns_per_cycle_fixed() noexcept {
+  return (std::uint64_t{1'000'000'000} << 32) / rte_get_tsc_hz();
+}
+TimeNs ns_of_cycles(std::uint64_t cycles, std::uint64_t fixed) noexcept {
+  return static_cast<TimeNs>((static_cast<rules::Uint128>(cycles) * fixed) >> 32);
+}
+
+// Whom a frame that passed is for travels with it, to whoever sends it; no driver of ours reads
+// this field of a frame that leaves.
+void note_lb(rte_mbuf& mbuf, rules::LbId lb) noexcept {
+  mbuf.hash.usr = lb;
+}
+rules::LbId lb_of(const rte_mbuf& mbuf) noexcept {
+  return mbuf.hash.usr;
+}
+
+rules::Direction direction_from(Side side) noexcept {
+  return side == Side::outside ? rules::Direction::inbound : rules::Direction::outbound;
+}
+
 // A frame in several pieces is longer than a port of ours may receive: its headers lie, or the
 // driver does.
 Verdict verdict_on_pieces(const rte_mbuf& mbuf, Verdict verdict) noexcept {
@@ -29,20 +49,26 @@ Verdict verdict_on_pieces(const rte_mbuf& mbuf, Verdict verdict) noexcept {
 
 }  // namespace
 
-Worker::Worker(unsigned worker_index, unsigned worker_lcore, Shared& shared, FlowTable flows,
-               FragmentTracker fragments)
-    : index(worker_index),
+Worker::Worker(unsigned worker_index, unsigned worker_lcore, Shared& shared, Tables tables,
+               std::uint32_t drop_records_per_s)
+    : inquiry(static_cast<std::uint8_t>(worker_index)),
+      capture(static_cast<std::uint8_t>(worker_index), drop_records_per_s),
+      index(worker_index),
       lcore(worker_lcore),
       shared_(shared),
-      flows_(flows),
-      fragments_(fragments),
+      flows_(tables.flows),
+      fragments_(tables.fragments),
+      tally_(tables.tally),
       pipeline_(flows_, fragments_),
       preview_(flows_),
-      ns_per_cycle_fixed_((std::uint64_t{1'000'000'000} << 32) / rte_get_tsc_hz()) {}
+      ns_per_cycle_fixed_(ns_per_cycle_fixed()) {}
+
+TimeNs worker_clock_ns() noexcept {
+  return ns_of_cycles(rte_rdtsc(), ns_per_cycle_fixed());
+}
 
 TimeNs Worker::now() const noexcept {
-  return static_cast<TimeNs>((static_cast<rules::Uint128>(rte_rdtsc()) * ns_per_cycle_fixed_) >>
-                             32);
+  return ns_of_cycles(rte_rdtsc(), ns_per_cycle_fixed_);
 }
 
 void Worker::run() noexcept {
@@ -59,13 +85,14 @@ void Worker::run() noexcept {
       idle_rounds = 0;
     }
     answer_preview();
+    if (inquiry.is_asked()) inquiry.serve(flows_, tally_, current_, frames == 0);
     rte_rcu_qsbr_quiescent(shared_.rcu, index);
     rounds.store(rounds.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
   pipeline_.drop_held();
   dispose_released();
-  pipeline_.report(own_counts_);
-  counts.publish(own_counts_);
+  pipeline_.report(tally_.counts);
+  counts.publish(tally_.counts);
   rte_rcu_qsbr_thread_offline(shared_.rcu, index);
   ended.store(true, std::memory_order_release);
 }
@@ -90,7 +117,7 @@ unsigned Worker::poll_port(std::size_t port, std::uint16_t queue) noexcept {
     rte_mbuf* frame = frames[i];
     // The driver took the tag out of the frame; judged and sent is what was on the wire.
     if ((frame->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) && rte_vlan_insert(&frame) != 0) {
-      discard(frame, DropReason::malformed);
+      discard(port, frame, DropReason::malformed, 0);
       continue;
     }
     frames[kept++] = frame;
@@ -110,7 +137,8 @@ unsigned Worker::hand_over(std::size_t port, std::span<rte_mbuf*> frames) noexce
       continue;
     }
     frame->port = static_cast<std::uint16_t>(port);
-    if (!shared_.handover->give(index, owner, frame)) discard(frame, DropReason::handover_full);
+    if (!shared_.handover->give(index, owner, frame))
+      discard(port, frame, DropReason::handover_full, 0);
   }
   return kept;
 }
@@ -130,7 +158,7 @@ unsigned Worker::poll_handover() noexcept {
     }
     total += send_passed(from);
   }
-  if (total > 0) counts.publish(own_counts_);
+  if (total > 0) counts.publish(tally_.counts);
   return total;
 }
 
@@ -155,7 +183,8 @@ void Worker::judge_and_send(std::size_t port, std::span<rte_mbuf*> frames) noexc
   std::array<Frame, kBurstMax> views;
   std::array<Verdict, kBurstMax> verdicts;
   for (std::size_t i = 0; i < frames.size(); ++i) views[i] = frame_of(frames[i]);
-  pipeline_.judge(current_, shared_.ports[port].ingress(), {views.data(), frames.size()}, now(),
+  now_ns_ = now();
+  pipeline_.judge(current_, shared_.ports[port].ingress(), {views.data(), frames.size()}, now_ns_,
                   {verdicts.data(), frames.size()});
 
   std::size_t passed = 0;
@@ -165,16 +194,18 @@ void Worker::judge_and_send(std::size_t port, std::span<rte_mbuf*> frames) noexc
       continue;
     }
     verdicts[i] = verdict_on_pieces(*frames[i], verdicts[i]);
+    tally_.judged(verdicts[i]);
     if (verdicts[i].passes()) {
+      note_lb(*frames[i], verdicts[i].lb);
       frames[passed++] = frames[i];
     } else {
-      discard(frames[i], verdicts[i].reason);
+      discard(port, frames[i], verdicts[i].reason, verdicts[i].lb);
     }
   }
   leave(shared_.ports[port].peer, frames.first(passed));
   dispose_released();
-  pipeline_.report(own_counts_);
-  counts.publish(own_counts_);
+  pipeline_.report(tally_.counts);
+  counts.publish(tally_.counts);
   if (pipeline_.fates() != own_fates_) fates.publish(own_fates_ = pipeline_.fates());
 }
 
@@ -190,9 +221,10 @@ void Worker::dispose_released() noexcept {
     auto* frame = reinterpret_cast<rte_mbuf*>(static_cast<std::uintptr_t>(released.ticket));
     const Verdict verdict = verdict_on_pieces(*frame, released.verdict);
     if (verdict.passes()) {
+      note_lb(*frame, verdict.lb);
       leave(shared_.ports[frame->port].peer, {&frame, 1});
     } else {
-      discard(frame, verdict.reason);
+      discard(frame->port, frame, verdict.reason, verdict.lb);
     }
   }
 }
@@ -204,25 +236,36 @@ void Worker::leave(std::size_t port, std::span<rte_mbuf*> frames) noexcept {
   for (rte_mbuf* frame : frames) {
     frame->port = static_cast<std::uint16_t>(port);
     if (!shared_.handover->give_passed(index, owner, frame))
-      discard(frame, DropReason::transmit_full);
+      discard(shared_.ports[port].peer, frame, DropReason::transmit_full, lb_of(*frame));
   }
 }
 
 void Worker::transmit(std::size_t port, std::span<rte_mbuf*> frames) noexcept {
   const Port& out = shared_.ports[port];
   const auto queue = static_cast<std::uint16_t>(out.tx_queues == shared_.workers ? index : 0);
-  std::array<std::uint32_t, kBurstMax> sizes{};  // a sent mbuf is no longer ours to read
-  for (std::size_t i = 0; i < frames.size(); ++i) sizes[i] = frames[i]->pkt_len;
+  const auto direction = direction_from(shared_.ports[out.peer].side);
+  // A sent mbuf is no longer ours to read.
+  std::array<std::uint32_t, kBurstMax> sizes;
+  std::array<rules::LbId, kBurstMax> lbs;
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    sizes[i] = frames[i]->pkt_len;
+    lbs[i] = lb_of(*frames[i]);
+  }
   std::size_t sent = 0;
   for (int tries = 0; sent < frames.size() && tries < kTransmitTries; ++tries)
     sent += rte_eth_tx_burst(out.port_id, queue, frames.data() + sent,
                              static_cast<std::uint16_t>(frames.size() - sent));
-  for (std::size_t i = 0; i < sent; ++i) own_counts_.add(DropReason::none, sizes[i]);
-  for (std::size_t i = sent; i < frames.size(); ++i) discard(frames[i], DropReason::transmit_full);
+  tally_.passed(direction, {lbs.data(), sent}, {sizes.data(), sent});
+  for (std::size_t i = sent; i < frames.size(); ++i)
+    discard(out.peer, frames[i], DropReason::transmit_full, lbs[i]);
 }
 
-void Worker::discard(rte_mbuf* frame, DropReason reason) noexcept {
-  own_counts_.add(reason, frame->pkt_len);
+void Worker::discard(std::size_t port, rte_mbuf* frame, DropReason reason,
+                     rules::LbId lb) noexcept {
+  const Ingress ingress = shared_.ports[port].ingress();
+  tally_.dropped(lb, direction_from(ingress.side), reason, frame->pkt_len);
+  const std::uint64_t generation_in_force = current_ == nullptr ? 0 : current_->generation();
+  capture.note(frame_of(frame), ingress, reason, lb, generation_in_force, now_ns_);
   rte_pktmbuf_free(frame);
 }
 

@@ -13,12 +13,15 @@
 #include <span>
 #include <vector>
 
+#include "dataplane/capture.h"
 #include "dataplane/counters.h"
 #include "dataplane/dpdk/handover.h"
 #include "dataplane/dpdk/ports.h"
 #include "dataplane/flow_owner.h"
 #include "dataplane/flow_preview.h"
+#include "dataplane/inquiry.h"
 #include "dataplane/pipeline.h"
+#include "dataplane/tally.h"
 
 namespace sluice::dataplane::dpdk {
 
@@ -32,10 +35,19 @@ struct Shared {
   std::atomic<bool> stop{false};  // publisher: w, workers: r
 };
 
+// The clock of all workers, since the machine started.
+[[nodiscard]] TimeNs worker_clock_ns() noexcept;
+
 class Worker {
  public:
-  Worker(unsigned index, unsigned lcore, Shared& shared, FlowTable flows,
-         FragmentTracker fragments);
+  // What a worker owns, allocated near it.
+  struct Tables {
+    FlowTable flows;
+    FragmentTracker fragments;
+    Tally tally;
+  };
+  Worker(unsigned index, unsigned lcore, Shared& shared, Tables tables,
+         std::uint32_t drop_records_per_s);
 
   // Polls until Shared::stop. Runs on the worker's lcore.
   void run() noexcept;
@@ -48,6 +60,8 @@ class Worker {
   SharedValue<FateCounts> fates;         // worker: w, publisher: r
   SharedValue<FateCounts> preview;       // worker: w, publisher: r
   std::atomic<bool> ended{false};        // worker: w, its last act; destructor: r
+  Inquiry inquiry;                       // by turns: the asker, the worker
+  DropCapture capture;                   // worker: w; who takes the records: r
   const unsigned index;
   const unsigned lcore;
 
@@ -69,17 +83,19 @@ class Worker {
   // Sends by, or hands to the worker that may use, that port.
   void leave(std::size_t port, std::span<rte_mbuf*> frames) noexcept;
   void transmit(std::size_t port, std::span<rte_mbuf*> frames) noexcept;
-  void discard(rte_mbuf* frame, DropReason reason) noexcept;
+  // A frame that came in at `port`, for an LB (0: of none).
+  void discard(std::size_t port, rte_mbuf* frame, DropReason reason, rules::LbId lb) noexcept;
   [[nodiscard]] TimeNs now() const noexcept;
 
   Shared& shared_;
   FlowTable flows_;
   FragmentTracker fragments_;
+  Tally tally_;
   Pipeline pipeline_;
   FlowPreview preview_;
   const Snapshot* current_ = nullptr;  // of this round
-  Counts own_counts_;
   FateCounts own_fates_;
+  TimeNs now_ns_ = 0;                 // of the last burst
   std::uint64_t ns_per_cycle_fixed_;  // 32.32
 };
 

@@ -179,6 +179,9 @@ class Offline(unittest.TestCase):
                                                  '"group":"front","rule":'), result.stdout)
         self.assertEqual(lines[3]["group"], None)
         self.assertEqual(lines[3]["generation"], 1)
+        self.assertEqual([x["nearest_miss"] is None for x in lines], [True, True, True, False])
+        self.assertRegex(lines[3]["nearest_miss"], r"^rule \d+ of group front \(Inbound Custom_TCP 80 "
+                                                   r"from any\): port 81 is not in 80$")
         self.assertIn("4 packets: 3 passed, 1 dropped", result.stderr)
 
     def test_simulate_writes_what_passed_by_the_side_it_left(self):

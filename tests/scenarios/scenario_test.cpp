@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "control/cli/node_settings.h"
+#include "dataplane/trace.h"
 #include "rules/compile.h"
 #include "tests/scenarios/scenario.h"
 #include "tests/scenarios/worker_replays.h"
@@ -88,8 +89,9 @@ class Scenario : public testing::TestWithParam<std::string> {
       for (std::size_t i = 0; i < settings->vlans.size(); ++i)
         replay_->set_zone(settings->vlans[i], static_cast<std::uint16_t>(i));
     }
-    const auto fates = replay_->publish(std::make_shared<const dataplane::Snapshot>(
-        dataplane::Snapshot{std::move(*table), settings->plane, flows_of(step)}));
+    snapshot_ = std::make_shared<const dataplane::Snapshot>(
+        dataplane::Snapshot{std::move(*table), settings->plane, flows_of(step)});
+    const auto fates = replay_->publish(snapshot_);
     const Json seen{{"cut", fates.cut}, {"kept", fates.kept}, {"draining", fates.draining}};
     EXPECT_EQ(step.value("fates", seen), seen);
   }
@@ -112,6 +114,20 @@ class Scenario : public testing::TestWithParam<std::string> {
       EXPECT_EQ(node_.groups.at(verdict.rule.group)->name, step["group"]) << where;
     }
     EXPECT_EQ(verdict.generation, generation_) << where;
+    if (step.contains("nearest")) {
+      EXPECT_EQ(nearest_of(input), step["nearest"].get<std::string>()) << where;
+    }
+  }
+
+  // What of the rule that comes nearest the packet fails; of nodes with one zone.
+  std::string nearest_of(const Input& input) const {
+    const auto view = dataplane::rules_view(
+        *snapshot_, input.bytes, static_cast<std::uint32_t>(input.bytes.size()), input.side, 0);
+    if (!view) return "not asked";
+    const auto explanation = dataplane::explain(*snapshot_->table, *view);
+    if (!explanation.nearest) return "none";
+    return explanation.nearest->found.group().name + ": " +
+           rules::describe_miss(*explanation.nearest, view->key);
   }
 
   static std::string text_of(const Verdict& verdict) {
@@ -173,6 +189,7 @@ class Scenario : public testing::TestWithParam<std::string> {
   unsigned workers_ = 1;
   bool by_rss_ = false;
   std::unique_ptr<WorkerReplays> replay_;
+  std::shared_ptr<const dataplane::Snapshot> snapshot_;
   std::uint64_t generation_ = 0;
   std::uint64_t last_ms_ = 0;
   std::vector<std::string> held_;  // by packet: what is to become of it, if it is held
