@@ -17,6 +17,7 @@
 #include "control/publisher.h"
 #include "control/store_sqlite.h"
 #include "control/systemd.h"
+#include "control/web_assets.h"
 #include "dataplane/dpdk/dpdk_dataplane.h"
 
 namespace {
@@ -95,7 +96,7 @@ int run(const control::Config& config, const sigset_t& signals) {
       (*plane)->workers().size(),
       (*plane)->spreads_by_ports() ? "the ports" : "handing frames over");
 
-  control::Api api(publisher, {&events, {}});
+  control::Api api(publisher, {&events, control::find_web_asset});
   api_of_server = &api;
   (*server)->start();
   for (const std::string& address : config.api) spdlog::info("API: {}", address);
