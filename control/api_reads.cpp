@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 
 #include "control/load_balancer.h"
@@ -138,20 +139,47 @@ Result<Json> show_tab(const State& state, rules::LbId id) {
   });
 }
 
+namespace {
+
+bool holds(std::string_view text, std::string_view lowercase_part) {
+  const auto same = [](char c, char lower) {
+    return std::tolower(static_cast<unsigned char>(c)) == lower;
+  };
+  return std::search(text.begin(), text.end(), lowercase_part.begin(), lowercase_part.end(),
+                     same) != text.end();
+}
+
+// `text`, in lower case, is part of the name, an address or the status, or is the id.
+bool is_found(const rules::LoadBalancer& lb, std::string_view text) {
+  if (holds(lb.name, text) || holds(to_string(lb.status), text)) return true;
+  if (text == std::to_string(lb.id)) return true;
+  return std::any_of(lb.addresses.begin(), lb.addresses.end(),
+                     [&](const auto& owned) { return holds(to_string(owned.address), text); });
+}
+
+std::string search_text(const Query& query) {
+  const auto given = query.find("search");
+  std::string text = given == query.end() ? "" : given->second;
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
+}  // namespace
+
 Result<Page> list_lbs(const State& state, const Query& query) {
   const auto page_no = page_number(query, "page_no", 1, 1'000'000);
   if (!page_no) return tl::unexpected(page_no.error());
   const auto per_page = page_number(query, "per_page", 100, 1000);
   if (!per_page) return tl::unexpected(per_page.error());
+  const std::string search = search_text(query);
   Page page;
   page.items = Json::array();
-  page.total_count = state.node.load_balancers.size();
-  page.total_pages = std::max<std::size_t>((page.total_count + *per_page - 1) / *per_page, 1);
-  std::size_t at = 0;
   for (const auto& [id, lb] : state.node.load_balancers) {
-    if (at++ / *per_page + 1 != *page_no) continue;
+    if (!search.empty() && !is_found(*lb, search)) continue;
+    if (page.total_count++ / *per_page + 1 != *page_no) continue;
     page.items.push_back(lb_to_json(*lb, state.node));
   }
+  page.total_pages = std::max<std::size_t>((page.total_count + *per_page - 1) / *per_page, 1);
   return page;
 }
 

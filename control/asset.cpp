@@ -9,7 +9,7 @@ namespace {
 // Nothing foreign runs in the page, nothing foreign shows it, and it talks to its own node alone.
 constexpr const char* kPolicy =
     "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'";
+    "frame-ancestors 'none'; require-trusted-types-for 'script'";
 
 // If-None-Match: a list of tags, "*", weak tags too (RFC 9110 §13.1.2).
 bool client_has(std::string_view if_none_match, std::string_view etag) {

@@ -19,6 +19,7 @@
 #include "control/publisher.h"
 #include "control/store_sqlite.h"
 #include "control/systemd.h"
+#include "control/web_assets.h"
 #include "dataplane/dpdk/dpdk_dataplane.h"
 
 namespace {
@@ -106,7 +107,8 @@ int run(const control::Config& config, const sigset_t& signals) {
 
   control::Observer observer(publisher, &events);
   observer.start();
-  control::Api api(publisher, {&events, {}, &(*server)->counts(), &observer});
+  control::Api api(publisher,
+                   {&events, control::find_web_asset, &(*server)->counts(), &observer});
   api_of_server = &api;
   for (const std::string& address : config.api) spdlog::info("API: {}", address);
   {
