@@ -46,6 +46,7 @@ struct Route {
 [[nodiscard]] std::vector<Route> vpc_routes();
 [[nodiscard]] std::vector<Route> node_routes();   // table, counters
 [[nodiscard]] std::vector<Route> event_routes();  // streams
+[[nodiscard]] std::vector<Route> apply_routes();  // whole documents
 
 [[nodiscard]] rules::Json envelope(unsigned code, rules::Json data, rules::Json errors,
                                    const std::string& message);

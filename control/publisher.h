@@ -75,6 +75,7 @@ class Publisher {
   };
   void run();
   [[nodiscard]] rules::Result<Applied> apply(const Change& change);
+  [[nodiscard]] rules::Result<Applied> answer_only(const State& before, Outcome outcome);
   [[nodiscard]] rules::Result<Applied> enforce(StatePtr before, StatePtr after, bool store,
                                                dataplane::FlowsOnChange flows);
   void tell(const Applied& applied) const;

@@ -21,6 +21,7 @@ struct Outcome {
   State next;
   rules::Json answer = rules::Json::object();  // `data` of the answer
   dataplane::FlowsOnChange flows{};            // what becomes of flows no longer allowed
+  bool is_answer_only = false;  // `next` is tried (it must compile), not brought into force
 };
 
 // Groups (bodies as in API.md). An update, attach and detach take `flows`: cut, keep,

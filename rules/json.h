@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// JSON <-> model. The only place that knows the JSON shape of rules, groups, VPCs and nodes.
+// JSON <-> model. The only place that knows the JSON shape of rules, groups and VPCs; that of
+// whole nodes is in node_json.h.
 #pragma once
 
 #include <optional>
@@ -31,16 +32,6 @@ namespace sluice::rules {
 [[nodiscard]] Json rule_to_json(const Rule& rule);
 [[nodiscard]] Json group_to_json(const Group& group, bool is_default);
 [[nodiscard]] Json vpc_to_json(const Vpc& vpc);
-
-// The whole document of POST /apply/ and of `simulate --node`:
-// {vpcs, security_groups, load_balancers:[{name, status, zone, addresses, security_groups:[names],
-// default_group}], settings}. Ids are given in the order of the file, from 1, after those of the
-// built-in groups, which may be named without being defined.
-struct NodeDocument {
-  Node node;
-  Json settings = Json::object();  // for the data plane
-};
-[[nodiscard]] Result<NodeDocument> node_from_json(const Json& json);
 
 // Reads fields of one object and gathers the problems of all of them.
 class FieldReader {

@@ -9,6 +9,7 @@
 #include "control/cli/node_settings.h"
 #include "rules/compile.h"
 #include "rules/json_place.h"
+#include "rules/node_json.h"
 
 namespace sluice::control::cli {
 namespace {

@@ -11,6 +11,7 @@
 #include "control/cli/node_settings.h"
 #include "dataplane/offline/replay.h"
 #include "rules/compile.h"
+#include "rules/node_json.h"
 
 namespace sluice::control::cli {
 namespace {

@@ -11,6 +11,7 @@
 
 #include "control/cli/node_settings.h"
 #include "rules/compile.h"
+#include "rules/node_json.h"
 #include "tests/scenarios/scenario.h"
 #include "tests/scenarios/worker_replays.h"
 
