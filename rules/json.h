@@ -20,6 +20,10 @@ namespace sluice::rules {
 // `where` is put before each problem's place ("security_groups[0]." or empty).
 [[nodiscard]] Result<Group> group_from_json(const Json& json, const Node& node,
                                             std::string_view where = {});
+// One rule of such a list, which stands at `where` ("rules[3]"). Nothing: its problems were added.
+[[nodiscard]] std::optional<Rule> rule_from_json(const Json& json, const Node& node,
+                                                 const std::string& where,
+                                                 std::vector<Problem>& problems);
 [[nodiscard]] Result<Vpc> vpc_from_json(const Json& json, std::string_view where = {});
 
 // The VPC that `text` names: "vpc_5" or "5" by id, then by name.

@@ -8,6 +8,7 @@
 
 #include "rules/builtin_groups.h"
 #include "rules/printable.h"
+#include "rules/system_rules.h"
 #include "rules/validate.h"
 
 namespace sluice::rules {
@@ -140,6 +141,8 @@ class NodeReader {
       group = Group{};
       group->name = name_of(item, "name");
     }
+    if (group->name == kSystemGroupName)
+      fields.problem("name", "is that of the node's own rules; choose another");
     if (!is_first(fields, group->name)) return;
     const auto old = find_name(base_.node.groups, group->name);
     const Group* before = old == base_.node.groups.end() ? nullptr : old->second.get();
