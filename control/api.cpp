@@ -22,7 +22,8 @@ using rules::Result;
 
 std::vector<Route> make_routes() {
   std::vector<Route> routes = group_routes();
-  for (auto& family : {lb_routes(), vpc_routes(), node_routes(), event_routes(), apply_routes()})
+  for (auto& family :
+       {lb_routes(), vpc_routes(), node_routes(), event_routes(), apply_routes(), system_routes()})
     routes.insert(routes.end(), family.begin(), family.end());
   return routes;
 }

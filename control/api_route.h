@@ -44,9 +44,10 @@ struct Route {
 [[nodiscard]] std::vector<Route> group_routes();
 [[nodiscard]] std::vector<Route> lb_routes();
 [[nodiscard]] std::vector<Route> vpc_routes();
-[[nodiscard]] std::vector<Route> node_routes();   // table, counters
-[[nodiscard]] std::vector<Route> event_routes();  // streams
-[[nodiscard]] std::vector<Route> apply_routes();  // whole documents
+[[nodiscard]] std::vector<Route> node_routes();    // table, counters
+[[nodiscard]] std::vector<Route> event_routes();   // streams
+[[nodiscard]] std::vector<Route> apply_routes();   // whole documents
+[[nodiscard]] std::vector<Route> system_routes();  // system rules, the last reload
 
 [[nodiscard]] rules::Json envelope(unsigned code, rules::Json data, rules::Json errors,
                                    const std::string& message);

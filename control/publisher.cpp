@@ -39,13 +39,14 @@ void Publisher::stop() {
     job.done(fail(ErrorCode::unavailable, "The node is stopping; nothing was changed."));
 }
 
-Result<void> Publisher::start() {
+Result<void> Publisher::start(std::shared_ptr<const rules::SystemRules> system_rules) {
   auto stored = store_.load();
   if (!stored) return tl::unexpected(stored.error());
   const bool is_new = !stored->has_value();
   const State nothing;
   auto state = std::make_shared<State>(is_new ? first_state() : std::move(**stored));
   if (is_new) state->generation = 1;
+  state->node.system_rules = std::move(system_rules);
   auto enforced = enforce(std::make_shared<const State>(nothing), state, is_new, {});
   if (!enforced) return tl::unexpected(enforced.error());
   enforced->kind = "start";
@@ -159,6 +160,16 @@ void Publisher::roll_back(const State& before, const State& after) {
                   stored.error().message);
   if (in_force_ != nullptr && !dataplane_.publish(in_force_))
     spdlog::error("a worker does not answer; restart sluiced");
+}
+
+rules::Json Publisher::last_reload() const {
+  const std::lock_guard lock(mutex_);
+  return last_reload_;
+}
+
+void Publisher::note_reload(rules::Json report) {
+  const std::lock_guard lock(mutex_);
+  last_reload_ = std::move(report);
 }
 
 TableReport Publisher::table() const {

@@ -161,6 +161,34 @@ Outcome<int> export_node(Call& call) {
   return kExitOk;
 }
 
+Outcome<int> system_rules(Call& call) {
+  const auto rules = request(call, "GET", "/system_rules/");
+  if (!rules) return tl::unexpected(rules.error());
+  if (call.json) {
+    print_json({{"action", "list"}, {"items", *rules}});
+    return kExitOk;
+  }
+  std::vector<std::vector<std::string>> rows;
+  for (const Json& rule : *rules) {
+    const std::string network = field(rule, "network");
+    rows.push_back({field(rule, "rule_type"), field(rule, "protocol_name"),
+                    field(rule, "port_range"), network,
+                    network == "manual" ? field(rule, "network_cidr") : "--",
+                    network == "manual" ? field(rule, "network_size") : "--",
+                    rule.value("reserve", false) ? "yes" : "no", field(rule, "description")});
+  }
+  if (rows.empty()) {
+    remark(call, "The node has no system rules (sluiced --system-rules).");
+  } else {
+    print_table({"DIRECTION", "PROTOCOL", "PORT RANGE", "NETWORK TYPE", "FIRST IP", "SIZE",
+                 "RESERVED", "DESCRIPTION"},
+                rows);
+  }
+  return kExitOk;
+}
+
+void no_options(po::options_description&) {}
+
 }  // namespace
 
 std::vector<Verb> apply_verbs() {
@@ -169,6 +197,8 @@ std::vector<Verb> apply_verbs() {
        "apply -f node.json --dry-run --exit-code", 0, 0, apply_options, apply},
       {"export", "", "the node as a document that apply takes", "export -o node.json", 0, 0,
        export_options, export_node},
+      {"system-rules", "", "the rules of the node itself, for every load balancer", "system-rules",
+       0, 0, no_options, system_rules},
   };
 }
 

@@ -79,7 +79,7 @@ class Apply(unittest.TestCase):
         result = self.run_ctl("apply", "-f", self.file)
         self.assertEqual(result.returncode, 2)
         self.assertIn(f"{self.file}:3:12: error: security_groups[0].name: only letters\n"
-                      '  {"name": "a b"}\n           ^', result.stderr)
+                      '    {"name": "a b"}\n             ^', result.stderr)
         self.assertIn("2 problems; nothing was changed", result.stderr)
         self.refuses(409, {"security_groups": ["attached"]})
         result = self.run_ctl("apply", "-f", self.file)
