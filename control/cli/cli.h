@@ -105,7 +105,7 @@ using rules::printable;
 // The verbs, by family.
 [[nodiscard]] std::vector<Verb> group_verbs();
 [[nodiscard]] std::vector<Verb> lb_verbs();
-[[nodiscard]] std::vector<Verb> node_verbs();  // stats, table, vpc
+[[nodiscard]] std::vector<Verb> node_verbs();   // stats, table, vpc
 [[nodiscard]] std::vector<Verb> apply_verbs();  // apply, export
 [[nodiscard]] Verb check_verb();
 [[nodiscard]] Verb simulate_verb();
