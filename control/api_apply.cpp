@@ -7,6 +7,8 @@
 namespace sluice::control {
 namespace {
 
+constexpr std::uint64_t kDocumentBytesMax = 64u << 20;  // some 300,000 rules
+
 Publisher::Change application(const Call& call) {
   return [body = call.body, zones = call.publisher.zones()](const State& state) {
     return apply_document(state, body, zones);
@@ -16,8 +18,10 @@ Publisher::Change application(const Call& call) {
 }  // namespace
 
 std::vector<Route> apply_routes() {
+  Route apply{"POST", "/apply", {}, application};
+  apply.body_bytes_max = kDocumentBytesMax;
   return {
-      {"POST", "/apply", {}, application},
+      apply,
       {"GET", "/export", state_view(export_document), {}},
   };
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <set>
+#include <unordered_map>
 
 #include <fmt/format.h>
 
@@ -14,11 +15,20 @@
 namespace sluice::rules {
 namespace {
 
-// Of a map id -> pointer: who has that name.
+using Names = std::unordered_map<std::string, std::uint32_t>;
+
+// Of a map id -> pointer: who has which name.
 template <class Map>
-auto find_name(const Map& map, std::string_view name) {
-  return std::find_if(map.begin(), map.end(),
-                      [&](const auto& entry) { return entry.second->name == name; });
+Names names_of(const Map& map) {
+  Names names;
+  for (const auto& [id, value] : map) names.emplace(value->name, id);
+  return names;
+}
+
+std::optional<std::uint32_t> find_name(const Names& names, const std::string& name) {
+  const auto found = names.find(name);
+  if (found == names.end()) return std::nullopt;
+  return found->second;
 }
 
 // The value that stood there, where it is equal: who compares versions then sees no change.
@@ -33,15 +43,15 @@ void keep_or_put(Map& after, const Map& before, Value value) {
   }
 }
 
-bool is_builtin_name(std::string_view name) {
-  const auto builtins = builtin_groups();
-  return std::any_of(builtins.begin(), builtins.end(),
-                     [&](const Group& group) { return group.name == name; });
-}
-
 class NodeReader {
  public:
-  explicit NodeReader(const NodeBase& base) : base_(base), is_live_(!base.zones.empty()) {
+  explicit NodeReader(const NodeBase& base)
+      : base_(base),
+        is_live_(!base.zones.empty()),
+        vpcs_before_(names_of(base.node.vpcs)),
+        groups_before_(names_of(base.node.groups)),
+        lbs_before_(names_of(base.node.load_balancers)),
+        group_ids_(groups_before_) {
     reading_.after = base;
   }
 
@@ -113,12 +123,12 @@ class NodeReader {
       note(vpc.error());
       vpc = Vpc{0, name_of(item, "vpc_name"), {}};
     }
-    if (!vpc->name.empty() && find_name(node().vpcs, vpc->name) != node().vpcs.end()) {
+    if (!vpc->name.empty() && !vpc_names_.insert(vpc->name).second) {
       problems_.push_back({at + ".vpc_name", quote(vpc->name) + " stands twice"});
       return 0;
     }
-    const auto old = find_name(base_.node.vpcs, vpc->name);
-    vpc->id = old != base_.node.vpcs.end() ? old->first : reading_.after.next_vpc++;
+    const auto old = find_name(vpcs_before_, vpc->name);
+    vpc->id = old ? *old : reading_.after.next_vpc++;
     const VpcId id = vpc->id;
     keep_or_put(node().vpcs, base_.node.vpcs, std::move(*vpc));
     return id;
@@ -127,7 +137,8 @@ class NodeReader {
   void read_groups(FieldReader& fields) {
     node().groups = {};
     for (const auto& [id, group] : base_.node.groups)
-      if (is_builtin_name(group->name)) node().groups[id] = group;
+      if (is_builtin_group(group->name)) node().groups[id] = group;
+    group_ids_ = names_of(node().groups);
     each(fields, "security_groups",
          [&](const Json& item, const std::string& at, std::size_t i) { read_group(item, at, i); });
   }
@@ -144,12 +155,13 @@ class NodeReader {
     if (group->name == kSystemGroupName)
       fields.problem("name", "is that of the node's own rules; choose another");
     if (!is_first(fields, group->name)) return;
-    const auto old = find_name(base_.node.groups, group->name);
-    const Group* before = old == base_.node.groups.end() ? nullptr : old->second.get();
+    const auto old = find_name(groups_before_, group->name);
+    const Group* before = old ? base_.node.groups.at(*old).get() : nullptr;
     group->id = before != nullptr ? before->id : reading_.after.next_group++;
     const auto is_all = fields.boolean("is_all_traffic_rule");
     group->is_all_traffic_rule = is_all.value_or(before != nullptr && before->is_all_traffic_rule);
     keep_identities(before, *group, reading_.after.next_rule);
+    group_ids_[group->name] = group->id;
     reading_.group_place[group->id] = place;
     keep_or_put(node().groups, base_.node.groups, std::move(*group));
   }
@@ -166,14 +178,12 @@ class NodeReader {
       fields.problem("absent", "must be true; leave it out of a group that is there");
     if (name.empty()) return fields.problem("name", "missing: the group that must not be there");
     if (!is_first(fields, name)) return;
-    const auto group = find_name(node().groups, name);
-    if (group != node().groups.end()) node().groups.erase(group->first);
+    if (const auto id = find_group(name)) node().groups.erase(*id);
+    group_ids_.erase(name);
   }
 
-  std::optional<GroupId> find_group(const std::string& name) {
-    const auto group = find_name(node().groups, name);
-    if (group == node().groups.end()) return std::nullopt;
-    return group->first;
+  [[nodiscard]] std::optional<GroupId> find_group(const std::string& name) const {
+    return find_name(group_ids_, name);
   }
 
   void read_account_default(FieldReader& fields) {
@@ -206,9 +216,8 @@ class NodeReader {
     }
     const bool is_second = !name.empty() && !lb_names_.insert(name).second;
     if (is_second) fields.problem("name", quote(name) + " stands twice");
-    const auto old = find_name(base_.node.load_balancers, name);
-    const LoadBalancer* before =
-        old == base_.node.load_balancers.end() ? nullptr : old->second.get();
+    const auto old = find_name(lbs_before_, name);
+    const LoadBalancer* before = old ? base_.node.load_balancers.at(*old).get() : nullptr;
     LoadBalancer lb;
     if (before != nullptr) {
       lb = *before;
@@ -340,75 +349,15 @@ class NodeReader {
 
   const NodeBase& base_;
   const bool is_live_;
+  const Names vpcs_before_, groups_before_, lbs_before_;
+  Names group_ids_;  // of those that the document may name
   NodeReading reading_;
   std::vector<Problem> problems_;
+  std::set<std::string> vpc_names_;
   std::set<std::string> names_;
   std::set<std::string> lb_names_;
   std::set<std::pair<std::string, Address>> claimed_;
 };
-
-// The values of a map id -> pointer by name.
-template <class Map>
-auto by_name(const Map& map) {
-  std::vector<typename Map::value_type::second_type> values;
-  for (const auto& [id, value] : map) values.push_back(value);
-  std::sort(values.begin(), values.end(),
-            [](const auto& a, const auto& b) { return a->name < b->name; });
-  return values;
-}
-
-Json vpc_document(const Vpc& vpc) {
-  Json cidrs = Json::array();
-  for (const Prefix& prefix : vpc.prefixes) cidrs.push_back(to_string(prefix));
-  return {{"vpc_name", vpc.name}, {"cidrs", std::move(cidrs)}};
-}
-
-// Without what only this node knows (ids) and what says nothing.
-Json rule_document(const Rule& rule, const Node& node) {
-  Json json = rule_to_json(rule);
-  json.erase("id");
-  if (rule.network.type != NetworkType::manual) {
-    json.erase("network_cidr");
-    json.erase("network_size");
-  }
-  if (rule.network.type == NetworkType::my_network) {
-    const auto vpc = node.vpcs.find(rule.network.vpc);
-    if (vpc != node.vpcs.end()) json["vpc_id"] = vpc->second->name;
-  }
-  if (rule.description.empty()) json.erase("description");
-  for (const char* name : {"vpc_id", "icmp_type", "icmp_code"})
-    if (json[name].is_null()) json.erase(name);
-  return json;
-}
-
-Json group_document(const Group& group, const Node& node) {
-  Json rules = Json::array();
-  for (const Rule& rule : group.rules) rules.push_back(rule_document(rule, node));
-  Json json{{"name", group.name}, {"description", group.description}, {"rules", std::move(rules)}};
-  const bool is_builtin = is_builtin_name(group.name);
-  if (group.is_all_traffic_rule || is_builtin)
-    json["is_all_traffic_rule"] = group.is_all_traffic_rule;
-  return json;
-}
-
-Json lb_document(const LoadBalancer& lb, const Node& node) {
-  Json addresses = Json::array(), groups = Json::array();
-  for (const LbAddress& owned : lb.addresses)
-    addresses.push_back({{"address", to_string(owned.address)}, {"kind", to_string(owned.kind)}});
-  for (GroupId id : lb.groups)
-    if (const auto group = node.groups.find(id); group != node.groups.end())
-      groups.push_back(group->second->name);
-  Json json{{"name", lb.name},
-            {"status", to_string(lb.status)},
-            {"addresses", std::move(addresses)},
-            {"security_groups", std::move(groups)}};
-  if (!lb.zone.empty()) json["zone"] = lb.zone;
-  if (const auto group = node.groups.find(lb.default_group); group != node.groups.end())
-    json["default_group"] = group->second->name;
-  if (const auto registration = parse_json(lb.registration); registration && !registration->empty())
-    json["registration"] = *registration;
-  return json;
-}
 
 }  // namespace
 
@@ -432,22 +381,6 @@ Result<NodeDocument> node_from_json(const Json& json) {
   NodeReading reading = read_node(json, empty_node());
   if (!reading.problems.empty()) return fail(refusal(std::move(reading.problems)));
   return NodeDocument{std::move(reading.after.node), std::move(reading.settings)};
-}
-
-Json node_to_json(const Node& node) {
-  Json vpcs = Json::array(), groups = Json::array(), lbs = Json::array();
-  for (const auto& vpc : by_name(node.vpcs)) vpcs.push_back(vpc_document(*vpc));
-  for (const auto& group : by_name(node.groups)) groups.push_back(group_document(*group, node));
-  for (const Group& builtin : builtin_groups())
-    if (find_name(node.groups, builtin.name) == node.groups.end())
-      groups.push_back({{"name", builtin.name}, {"absent", true}});
-  for (const auto& lb : by_name(node.load_balancers)) lbs.push_back(lb_document(*lb, node));
-  Json json{{"vpcs", std::move(vpcs)},
-            {"security_groups", std::move(groups)},
-            {"load_balancers", std::move(lbs)}};
-  const auto standard = node.groups.find(node.account_default_group);
-  if (standard != node.groups.end()) json["default_group"] = standard->second->name;
-  return json;
 }
 
 }  // namespace sluice::rules
