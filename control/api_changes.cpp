@@ -70,6 +70,7 @@ HttpAnswer answer_of(const Applied& applied, const std::string& message) {
   data["compile_us"] = applied.compile_us;
   data["flows"] = fates_to_json(applied.flows);
   if (applied.is_dry_run) {
+    data["dry_run"] = true;
     return success(std::move(data), "Nothing was changed: this is what the change would do.",
                    applied.generation);
   }

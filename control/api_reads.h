@@ -27,8 +27,8 @@ using Query = std::map<std::string, std::string>;
 // The tab in one answer: {attached, available, generation, …}.
 [[nodiscard]] rules::Result<rules::Json> show_tab(const State& state, rules::LbId id);
 
-// One page: `page_no` from 1, `per_page` 1-1000; of those LBs only whose name, address, status or id
-// `search` is found in. Errors: invalid.
+// One page: `page_no` from 1, `per_page` 1-1000; of those LBs only whose name, address, status or
+// id `search` is found in. Errors: invalid.
 struct Page {
   rules::Json items;
   std::size_t total_pages = 1;

@@ -51,6 +51,8 @@ struct Route {
 [[nodiscard]] std::vector<Route> event_routes();    // streams
 [[nodiscard]] std::vector<Route> change_routes();   // pending changes, audit, backup
 [[nodiscard]] std::vector<Route> observe_routes();  // explain, drops, flows, counters
+[[nodiscard]] std::vector<Route> apply_routes();    // whole documents
+[[nodiscard]] std::vector<Route> system_routes();   // system rules, the last reload
 
 [[nodiscard]] rules::Json envelope(unsigned code, rules::Json data, rules::Json errors,
                                    const std::string& message);

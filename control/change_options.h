@@ -4,6 +4,7 @@
 // a while, roll it back unless it is confirmed, and what becomes of live flows.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -14,6 +15,10 @@ namespace sluice::control {
 
 inline constexpr std::uint32_t kExpiresInMax = 365 * 24 * 3600;
 inline constexpr std::uint32_t kConfirmWithinMax = 24 * 3600;
+
+// Their names in a body.
+inline constexpr std::array<const char*, 4> kChangeOptions{"dry_run", "expires_in",
+                                                           "confirm_within", "flows"};
 
 struct ChangeOptions {
   bool dry_run = false;

@@ -91,8 +91,10 @@ Result<Step> evaluate_guarded(const ChangeRequest& request, const State& before,
   set_expiries(request, *outcome, now, step);
   const Undo undo = difference(before, step.next);
   step.touched = touched(undo);
-  if (auto made = await_confirmation(request, undo, now, generation, step); !made)
-    return tl::unexpected(made.error());
+  if (!outcome->is_answer_only) {
+    if (auto made = await_confirmation(request, undo, now, generation, step); !made)
+      return tl::unexpected(made.error());
+  }
   if (!request.is_automatic && !before.pending.empty()) {
     if (auto free = check_pending(before, step.next); !free) return tl::unexpected(free.error());
   }

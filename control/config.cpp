@@ -100,6 +100,8 @@ Options make_options(Config& config, Texts& texts) {
               "further arguments for DPDK's EAL")(
       "pass-unknown-addresses", po::bool_switch(&config.settings.pass_unknown_addresses),
       "forward, unjudged, packets of addresses that no load balancer owns")(
+      "pass-dhcp", po::bool_switch(&config.settings.pass_dhcp),
+      "forward DHCP between load balancers and servers outside, judged by no rule")(
       "allow-ip-options", po::bool_switch(&config.settings.allow_ip_options),
       "forward IPv4 packets with options")(
       "tracking", po::value(&texts.tracking)->default_value("strict")->value_name("MODE"),
@@ -116,6 +118,12 @@ Options make_options(Config& config, Texts& texts) {
   options.general.add_options()(
       "state", po::value(&config.state)->default_value(config.state)->value_name("FILE"),
       "where acknowledged changes are kept")(
+      "rules", po::value(&config.files.rules)->value_name("FILE"),
+      "a node document, as sluicectl export gives it, that the node is made like at the start and "
+      "on SIGHUP")(
+      "system-rules", po::value(&config.files.system_rules)->value_name("FILE"),
+      "rules of the node itself for every load balancer (monitoring, VRRP, BFD), which "
+      "no security group opens to others or closes; read again on SIGHUP")(
       "log-level", po::value(&config.log_level)->default_value(config.log_level)->value_name("L"),
       "trace, debug, info, warning, error or off");
   for (const Timeout& timeout : kTimeouts) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "control/http_options.h"
+#include "control/reload.h"
 #include "dataplane/dpdk/dpdk_dataplane.h"
 #include "dataplane/snapshot.h"
 #include "rules/result.h"
@@ -20,6 +21,7 @@ struct Config {
   dataplane::Settings settings;
   std::string state = "/var/lib/sluice/state.db";
   HttpOptions http;
+  ReloadFiles files;
   std::vector<std::string> api;  // empty: unix:/run/sluice/api.sock
   std::string log_level = "info";
   std::optional<std::string> answer;  // --help, --version: print this and exit 0

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <filesystem>
 
 #include "control/http_session.h"
 
@@ -73,6 +74,9 @@ Result<void> HttpListener::open_unix(const std::string& path) {
                             "socket; stop that one or give another --api",
                             path));
   }
+  const auto folder = std::filesystem::path(path).parent_path();
+  std::error_code ignored;  // the socket's own error will tell
+  if (!folder.empty()) std::filesystem::create_directories(folder, ignored);
   ::unlink(path.c_str());  // left by a daemon that was killed
   const asio::local::stream_protocol::endpoint endpoint(path);
   const mode_t mask = ::umask(0117);  // 0660 from the first moment

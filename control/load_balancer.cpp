@@ -39,8 +39,6 @@ constexpr std::array<StatusMeaning, 9> kStatusTable{{
     {deleting, false},
 }};
 
-constexpr std::array<std::string_view, 3> kKindNames{"public", "private", "vpc"};
-
 // Plan and account fields that the controller sends along and that mean nothing here.
 constexpr std::array<std::string_view, 10> kHandledFields{
     "lb_name",       "status",  "zone",           "addresses",  "security_group_id",
@@ -181,8 +179,8 @@ Result<LoadBalancer> lb_from_registration(const Json& json, const rules::Node& n
 Json stored_lb_to_json(const LoadBalancer& lb) {
   Json addresses = Json::array();
   for (const auto& owned : lb.addresses)
-    addresses.push_back({{"address", to_string(owned.address)},
-                         {"kind", kKindNames[static_cast<std::size_t>(owned.kind)]}});
+    addresses.push_back(
+        {{"address", to_string(owned.address)}, {"kind", rules::to_string(owned.kind)}});
   return {{"name", lb.name},
           {"status", to_string(lb.status)},
           {"zone", lb.zone},
@@ -206,10 +204,9 @@ Result<LoadBalancer> stored_lb_from_json(const Json& json) {
     for (const Json& item : json.at("addresses")) {
       const auto address = rules::parse_address(item.at("address").get<std::string>());
       if (!address) return tl::unexpected(address.error());
-      const auto kind =
-          std::find(kKindNames.begin(), kKindNames.end(), item.at("kind").get<std::string>());
-      if (kind == kKindNames.end()) return fail(ErrorCode::storage, "unknown kind of address");
-      lb.addresses.push_back({*address, static_cast<AddressKind>(kind - kKindNames.begin())});
+      const auto kind = rules::parse_address_kind(item.at("kind").get<std::string>());
+      if (!kind) return tl::unexpected(kind.error());
+      lb.addresses.push_back({*address, *kind});
     }
     return lb;
   } catch (const Json::exception& exception) {

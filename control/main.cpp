@@ -2,14 +2,11 @@
 //
 // sluiced: builds the parts in order, waits for a signal, takes them down in reverse.
 #include <fmt/format.h>
-#include <pthread.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include <atomic>
-#include <csignal>
 #include <cstdio>
-#include <filesystem>
 
 #include "control/api.h"
 #include "control/api_events.h"
@@ -17,6 +14,8 @@
 #include "control/http_server.h"
 #include "control/observer.h"
 #include "control/publisher.h"
+#include "control/reload.h"
+#include "control/signals.h"
 #include "control/store_sqlite.h"
 #include "control/systemd.h"
 #include "control/web_assets.h"
@@ -31,39 +30,15 @@ int refuse(const rules::Error& error, int status) {
   return status;
 }
 
-// Signals reach nobody but wait_for_end: set before any thread is started.
-sigset_t block_signals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);
-  return signals;
-}
-
-void wait_for_end(const sigset_t& signals) {
-  int signal = 0;
-  while (sigwait(&signals, &signal) != 0) {
-  }
-  spdlog::info("stopping on {}: nothing is forwarded from here on",
-               signal == SIGTERM ? "SIGTERM" : "SIGINT");
-}
-
 void log_alarm(const dataplane::dpdk::WorkerAlarm& alarm) {
   spdlog::log(alarm.hangs ? spdlog::level::critical : spdlog::level::warn,
               "worker {} (lcore {}) {} {} ms", alarm.worker, alarm.lcore,
               alarm.hangs ? "hangs: no port polled for" : "goes on after", alarm.silent_ms);
 }
 
-void make_socket_folder(const std::string& address) {
-  if (!address.starts_with("unix:")) return;
-  const auto folder = std::filesystem::path(address.substr(5)).parent_path();
-  std::error_code ignored;  // the socket's own error will tell
-  if (!folder.empty()) std::filesystem::create_directories(folder, ignored);
-}
-
-int run(const control::Config& config, const sigset_t& signals) {
+int run(const control::Config& config, const control::Signals& signals) {
+  const auto system_rules = control::read_system_rules(config.files.system_rules, nullptr);
+  if (!system_rules) return refuse(control::with_all_problems(system_rules.error()), 1);
   auto store = control::StoreSqlite::open(config.state);
   if (!store) return refuse(store.error(), 1);
   spdlog::info("state: {}", config.state);
@@ -71,7 +46,6 @@ int run(const control::Config& config, const sigset_t& signals) {
   // Before the ports are opened: a daemon nobody could talk to should not forward at all.
   control::EventHub events;
   std::atomic<control::Api*> api_of_server{nullptr};  // null: nothing is enforced yet
-  for (const std::string& address : config.api) make_socket_folder(address);
   auto server = control::HttpServer::open(
       config.api,
       [&api_of_server](const control::HttpRequest& request, auto answer) {
@@ -96,7 +70,7 @@ int run(const control::Config& config, const sigset_t& signals) {
   events.on_publish((*server)->stream_waker());
   control::Publisher publisher(**store, **plane, config.settings);
   publisher.observe([&events](const auto& applied) { publish_generation(events, applied); });
-  if (auto started = publisher.start(); !started) return refuse(started.error(), 1);
+  if (auto started = publisher.start(*system_rules); !started) return refuse(started.error(), 1);
   const auto state = publisher.state();
   spdlog::info(
       "enforcing generation {}: {} load balancers, {} security groups, {} workers, "
@@ -105,15 +79,18 @@ int run(const control::Config& config, const sigset_t& signals) {
       (*plane)->workers().size(),
       (*plane)->spreads_by_ports() ? "the ports" : "handing frames over");
 
+  control::Reloader reloader(publisher, config.files);
+  if (!config.files.rules.empty()) reloader.reload();  // refused: the stored state stays in force
   control::Observer observer(publisher, &events);
   observer.start();
-  control::Api api(publisher,
-                   {&events, control::find_web_asset, &(*server)->counts(), &observer});
+  control::Api api(publisher, {&events, control::find_web_asset, &(*server)->counts(), &observer});
   api_of_server = &api;
   for (const std::string& address : config.api) spdlog::info("API: {}", address);
   {
     const control::ServiceHeartbeat heartbeat(**plane);
-    wait_for_end(signals);
+    const int signal = signals.wait_for_end([&] { reloader.reload_and_tell(); });
+    spdlog::info("stopping on {}: nothing is forwarded from here on",
+                 signal == SIGTERM ? "SIGTERM" : "SIGINT");
   }
   observer.stop();  // its last answers, and the publisher's, need the server
   publisher.stop();
@@ -133,7 +110,7 @@ int main(int argc, char** argv) {
   spdlog::set_default_logger(spdlog::stderr_logger_mt("sluiced"));
   spdlog::set_level(spdlog::level::from_str(config->log_level));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
-  const sigset_t signals = block_signals();
+  const control::Signals signals;  // before any thread is started
   try {
     return run(*config, signals);
   } catch (const std::exception& exception) {

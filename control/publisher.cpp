@@ -75,12 +75,13 @@ void Publisher::stop() {
   }
 }
 
-Result<void> Publisher::start() {
+Result<void> Publisher::start(std::shared_ptr<const rules::SystemRules> system_rules) {
   auto stored = store_.load();
   if (!stored) return tl::unexpected(stored.error());
   const bool is_new = !stored->has_value();
   auto state = std::make_shared<State>(is_new ? first_state() : std::move(**stored));
   if (is_new) state->generation = 1;
+  state->node.system_rules = std::move(system_rules);
   state_.store(state);
   if (!is_new) {
     // Not by apply_all(): nothing must be in force, not for a moment, whose time is over.
@@ -361,6 +362,16 @@ void Publisher::tell(const Applied& applied) const try {
 } catch (const std::exception& exception) {
   spdlog::error("generation {} is in force, but was not told of: {}", applied.generation,
                 exception.what());
+}
+
+rules::Json Publisher::last_reload() const {
+  const std::lock_guard lock(mutex_);
+  return last_reload_;
+}
+
+void Publisher::note_reload(rules::Json report) {
+  const std::lock_guard lock(mutex_);
+  last_reload_ = std::move(report);
 }
 
 TableReport Publisher::table() const {

@@ -70,9 +70,10 @@ class Publisher {
   // start(), which tells of the first.
   void observe(Observer observer) { observer_ = std::move(observer); }
 
-  // Puts the stored state, or the first one, in force and starts the thread. What became due while
-  // the node was down is done before.
-  [[nodiscard]] rules::Result<void> start();
+  // Puts the stored state, or the first one, in force, with the system rules, and starts the
+  // thread. What became due while the node was down is done before.
+  [[nodiscard]] rules::Result<void> start(
+      std::shared_ptr<const rules::SystemRules> system_rules = nullptr);
 
   // Ends after the changes at hand; those that wait, and come later, are refused.
   void stop();
@@ -88,6 +89,9 @@ class Publisher {
 
   [[nodiscard]] StatePtr state() const { return state_.load(); }  // any thread
   [[nodiscard]] TableReport table() const;                        // any thread
+  // What became of the configured files last time they were read; null: never. Any thread.
+  [[nodiscard]] rules::Json last_reload() const;
+  void note_reload(rules::Json report);
   [[nodiscard]] dataplane::Dataplane& dataplane() const { return dataplane_; }
   [[nodiscard]] const std::vector<std::string>& zones() const { return zones_; }
   [[nodiscard]] const dataplane::Settings& settings() const { return settings_; }
@@ -149,6 +153,7 @@ class Publisher {
   Jobs jobs_;
   bool stopping_ = false;
   TableReport table_;
+  rules::Json last_reload_;
   std::thread thread_;
 };
 

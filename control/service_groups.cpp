@@ -7,6 +7,7 @@
 #include "control/load_balancer.h"
 #include "control/service.h"
 #include "rules/builtin_groups.h"
+#include "rules/system_rules.h"
 #include "rules/validate.h"
 
 namespace sluice::control {
@@ -25,6 +26,8 @@ tl::unexpected<rules::Error> conflict(std::vector<Problem> problems) {
 }
 
 std::optional<Problem> name_taken(const State& state, const std::string& name, GroupId but) {
+  if (name == rules::kSystemGroupName)
+    return Problem{"name", "is that of the node's own rules; choose another"};
   for (const auto& [id, group] : state.node.groups)
     if (id != but && group->name == name)
       return Problem{"name", fmt::format("\"{}\" is the name of group {}", name, id)};

@@ -9,6 +9,8 @@
 #include <charconv>
 #include <chrono>
 #include <cstdlib>
+#include <ctime>
+#include <string>
 
 namespace sluice::control {
 namespace {
@@ -42,6 +44,14 @@ bool notify_service_manager(std::string_view state) {
                              reinterpret_cast<const sockaddr*>(&address), size) >= 0;
   ::close(socket);
   return sent;
+}
+
+void notify_reloading() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  const auto us = static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 +
+                  static_cast<std::uint64_t>(now.tv_nsec) / 1000;
+  notify_service_manager("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(us));
 }
 
 ServiceHeartbeat::ServiceHeartbeat(const dataplane::Dataplane& plane) : plane_(plane) {

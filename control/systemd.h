@@ -18,6 +18,9 @@ namespace sluice::control {
 // A line such as "READY=1" to NOTIFY_SOCKET. False: there is none, or nobody listens there.
 bool notify_service_manager(std::string_view state);
 
+// RELOADING=1 with the time that goes with it; to be followed by READY=1.
+void notify_reloading();
+
 // Says READY=1 now, STOPPING=1 at its end and, where WATCHDOG_USEC asks for it, WATCHDOG=1 at twice
 // the rate asked for as long as no worker hangs: a worker that does has the daemon restarted.
 class ServiceHeartbeat {

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "dataplane/checksum.h"
+#include "dataplane/dhcp.h"
 #include "rules/model.h"
 
 namespace sluice::dataplane {
@@ -327,6 +328,27 @@ Packet& parse_transport(Packet& packet, const IpHeader& ip) noexcept {
   }
 }
 
+// Before the source is looked at: a client has none yet.
+bool parse_dhcp(Packet& packet, const IpHeader& ip) noexcept {
+  if (ip.protocol != rules::kProtocolUdp || packet.fragment.is_one || ip.has_extensions)
+    return false;
+  switch (dhcp_of(packet.direction, ip.source, ip.destination, ip.payload.at, ip.payload.size)) {
+    case Dhcp::none:
+      return false;
+    case Dhcp::link:
+      packet.kind = PacketKind::neighbour;
+      return true;
+    case Dhcp::unicast:
+      if (ip.source == ip.destination || is_martian_ipv4(static_cast<std::uint32_t>(ip.source.low)))
+        return false;
+      packet.kind = PacketKind::dhcp;
+      packet.protocol = ip.protocol;
+      orient(packet, ip.source, ip.destination);
+      return true;
+  }
+  return false;
+}
+
 Packet& parse_ipv4(Packet& packet, const Bytes& bytes, const Settings& settings) noexcept {
   if (bytes.size < 20 || (bytes.u8(0) >> 4) != 4) return drop(packet, DropReason::malformed);
   const std::size_t header = std::size_t{bytes.u8(0)} % 16 * 4;
@@ -345,6 +367,7 @@ Packet& parse_ipv4(Packet& packet, const Bytes& bytes, const Settings& settings)
   if (more || offset != 0) note_fragment(packet, ip, offset, more, bytes.u16(4));
   // RFC 7126: options are the slow path of everything behind us, source routes worse.
   if (header > 20 && !settings.allow_ip_options) return drop(packet, DropReason::ip_options);
+  if (settings.pass_dhcp && parse_dhcp(packet, ip)) return packet;
   if (is_martian_ipv4(bytes.u32(12)) || ip.source == ip.destination)
     return drop(packet, DropReason::martian);
   return parse_transport(packet, ip);
@@ -365,7 +388,7 @@ Packet& check_ipv6_source(Packet& packet, const IpHeader& ip) noexcept {
 }
 
 // RFC 8200 §4; RFC 7045: what we cannot walk we cannot judge.
-Packet& parse_ipv6(Packet& packet, const Bytes& bytes) noexcept {
+Packet& parse_ipv6(Packet& packet, const Bytes& bytes, const Settings& settings) noexcept {
   if (bytes.size < 40 || (bytes.u8(0) >> 4) != 6) return drop(packet, DropReason::malformed);
   const std::size_t length = bytes.u16(4);
   if (length > bytes.size - 40) return drop(packet, DropReason::malformed);
@@ -382,6 +405,7 @@ Packet& parse_ipv6(Packet& packet, const Bytes& bytes) noexcept {
     // HIP, shim6 and the experimental headers are extensions too, and none of ours.
     if (type == 139 || type == 140 || type == 253 || type == 254)
       return drop(packet, DropReason::ipv6_extension);
+    if (!is_walked && settings.pass_dhcp && parse_dhcp(packet, ip)) return packet;
     if (!is_walked) return check_ipv6_source(packet, ip);
     const std::size_t size = type == 44             ? 8
                              : ip.payload.size >= 2 ? (std::size_t{ip.payload.u8(1)} + 1) * 8
@@ -502,7 +526,7 @@ void parse_into(Packet& packet, const Frame& frame, const Ingress& ingress,
       if (!parse_plain_tcp(packet, bytes)) parse_ipv4(packet, bytes, settings);
       return;
     case kEtherIpv6:
-      parse_ipv6(packet, bytes);
+      parse_ipv6(packet, bytes, settings);
       return;
     case kEtherArp:
       parse_arp(packet, bytes);

@@ -34,7 +34,8 @@ inline constexpr std::size_t kVlans = 4096;
 enum class PacketKind : std::uint8_t {
   dropped,     // `reason` says why
   arp,         // `local` is the sender's protocol address
-  neighbour,   // well-formed neighbour discovery or MLD: passed
+  neighbour,   // well-formed neighbour discovery, MLD, DHCP on the link: passed
+  dhcp,        // of a load balancer's own address and a server: passed if the LB is there
   fragment,    // a later fragment; or one that is wrong by itself: `reason` says how
   transport,   // TCP, UDP, SCTP, other protocols, ICMP echo: tracked as a flow
   icmp_error,  // `key` is the embedded packet's flow, if has_embedded_key

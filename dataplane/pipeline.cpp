@@ -155,6 +155,7 @@ void Pipeline::judge_one(Work& work, Verdict& verdict) noexcept {
     if (snapshot_->settings.pass_unknown_addresses) return;
     return drop(verdict, outbound ? DropReason::spoofed : DropReason::no_load_balancer);
   }
+  if (packet.kind == PacketKind::dhcp) return;
   return packet.fragment.is_one ? judge_fragment(work, verdict) : judge_by_kind(work, verdict);
 }
 

@@ -33,6 +33,7 @@ enum class Tracking : std::uint8_t {
 struct Settings {
   bool pass_unknown_addresses = false;  // forward what no LB owns, unjudged
   bool allow_ip_options = false;
+  bool pass_dhcp = false;        // DHCP of load balancers with servers outside
   bool verify_checksums = true;  // of transports, where a packet opens, ends or resets a flow
   Tracking tracking = Tracking::strict;
   std::uint32_t adopt_s = 0;  // after the first table: connections met in their middle are adopted

@@ -4,6 +4,8 @@
 namespace sluice::rules {
 namespace {
 
+constexpr std::string_view kDefaultName = "default", kAllowAllName = "Allow-All-Traffic";
+
 Rule any_rule(RuleId id, Direction direction, ProtocolKind kind, PortSet ports = {}) {
   Rule rule;
   rule.id = id;
@@ -18,7 +20,7 @@ Rule any_rule(RuleId id, Direction direction, ProtocolKind kind, PortSet ports =
 std::array<Group, 2> builtin_groups() {
   Group standard;
   standard.id = kDefaultGroupId;
-  standard.name = "default";
+  standard.name = kDefaultName;
   standard.description = "Attached to every load balancer at its creation";
   standard.rules = {
       any_rule(1, Direction::inbound, ProtocolKind::custom_tcp, {{{80, 80}}}),
@@ -28,7 +30,7 @@ std::array<Group, 2> builtin_groups() {
   };
   Group open;
   open.id = kAllowAllGroupId;
-  open.name = "Allow-All-Traffic";
+  open.name = kAllowAllName;
   open.description = "Allows all traffic, to isolate a problem; detach it afterwards";
   open.is_all_traffic_rule = true;
   open.rules = {
@@ -36,6 +38,10 @@ std::array<Group, 2> builtin_groups() {
       any_rule(kBuiltinRuleIdMax, Direction::outbound, ProtocolKind::all),
   };
   return {standard, open};
+}
+
+bool is_builtin_group(std::string_view name) {
+  return name == kDefaultName || name == kAllowAllName;
 }
 
 }  // namespace sluice::rules

@@ -81,8 +81,11 @@ class Compiler::Change {
 
   Result<std::shared_ptr<const Table>> run(std::uint64_t generation) {
     if (!std::equal(zones_.begin(), zones_.end(), cache_.zones.begin(), cache_.zones.end()) ||
-        cache_.table == nullptr)
-      start_over();
+        cache_.table == nullptr || cache_.node.system_rules != node_.system_rules)
+      start_over();  // the system rules are in every policy
+    system_ = cache_.table->system_;
+    if (node_.system_rules != nullptr && system_ == nullptr)
+      system_ = std::make_shared<const SystemIndex>(node_.system_rules);
     find_changed_groups();
     if (auto found = find_changed_load_balancers(); !found) return tl::unexpected(found.error());
     if (auto built = rebuild_changed_policies(); !built) return tl::unexpected(built.error());
@@ -222,7 +225,7 @@ class Compiler::Change {
       policy->groups.push_back(*index);
     }
     for (const Direction direction : {Direction::inbound, Direction::outbound}) {
-      auto image = build_policy(policy->groups, direction);
+      auto image = build_policy(policy->groups, direction, system_.get());
       if (!image) return tl::unexpected(image.error());
       policy->images[static_cast<std::size_t>(direction)] = cache_.images.share(*image);
     }
@@ -233,6 +236,7 @@ class Compiler::Change {
   std::shared_ptr<const Table> commit(std::uint64_t generation) {
     table_ = std::make_shared<Table>(*cache_.table);
     table_->generation_ = generation;
+    table_->system_ = system_;
     for (auto& [id, index] : new_groups_) cache_.groups[id] = index;
     for (auto& [index, policy] : rebuilt_) put(index, std::move(policy));
     for (auto& [ids, policy] : new_policies_) put(place_for(ids), std::move(policy));
@@ -352,6 +356,7 @@ class Compiler::Change {
   Cache& cache_;
   const Node& node_;
   std::span<const std::string> zones_;
+  std::shared_ptr<const SystemIndex> system_;
   std::set<GroupId> changed_groups_;
   bool addresses_changed_ = false;
   std::map<GroupId, std::shared_ptr<const GroupIndex>> new_groups_;

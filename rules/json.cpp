@@ -258,6 +258,14 @@ std::optional<Problem> vpc_name_reads_as_id(const Vpc& vpc, VpcId id_max) {
                                          quote(vpc.name))};
 }
 
+std::optional<Rule> rule_from_json(const Json& json, const Node& node, const std::string& where,
+                                   std::vector<Problem>& problems) {
+  const std::size_t before = problems.size();
+  ReadRule read = read_rule(json, node, where, problems);
+  if (problems.size() != before) return std::nullopt;
+  return std::move(read.rule);
+}
+
 Result<Group> group_from_json(const Json& json, const Node& node, std::string_view where) {
   std::vector<Problem> problems;
   if (!json.is_object()) {

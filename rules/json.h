@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// JSON <-> model. The only place that knows the JSON shape of rules, groups, VPCs and nodes.
+// JSON <-> model. The only place that knows the JSON shape of rules, groups and VPCs; that of
+// whole nodes is in node_json.h.
 #pragma once
 
 #include <optional>
@@ -19,6 +20,10 @@ namespace sluice::rules {
 // `where` is put before each problem's place ("security_groups[0]." or empty).
 [[nodiscard]] Result<Group> group_from_json(const Json& json, const Node& node,
                                             std::string_view where = {});
+// One rule of such a list, which stands at `where` ("rules[3]"). Nothing: its problems were added.
+[[nodiscard]] std::optional<Rule> rule_from_json(const Json& json, const Node& node,
+                                                 const std::string& where,
+                                                 std::vector<Problem>& problems);
 [[nodiscard]] Result<Vpc> vpc_from_json(const Json& json, std::string_view where = {});
 
 // The VPC that `text` names: "vpc_5" or "5" by id, then by name.
@@ -31,16 +36,6 @@ namespace sluice::rules {
 [[nodiscard]] Json rule_to_json(const Rule& rule);
 [[nodiscard]] Json group_to_json(const Group& group, bool is_default);
 [[nodiscard]] Json vpc_to_json(const Vpc& vpc);
-
-// The whole document of POST /apply/ and of `simulate --node`:
-// {vpcs, security_groups, load_balancers:[{name, status, zone, addresses, security_groups:[names],
-// default_group}], settings}. Ids are given in the order of the file, from 1, after those of the
-// built-in groups, which may be named without being defined.
-struct NodeDocument {
-  Node node;
-  Json settings = Json::object();  // for the data plane
-};
-[[nodiscard]] Result<NodeDocument> node_from_json(const Json& json);
 
 // Reads fields of one object and gathers the problems of all of them.
 class FieldReader {

@@ -143,6 +143,8 @@ struct LoadBalancer {
   bool operator==(const LoadBalancer&) const = default;
 };
 
+struct SystemRules;
+
 // All that a node enforces. Values are shared between successive versions of the node: a change
 // replaces the pointers of what it changes and nothing else.
 struct Node {
@@ -150,6 +152,8 @@ struct Node {
   SharedMap<GroupId, std::shared_ptr<const Group>> groups;
   SharedMap<LbId, std::shared_ptr<const LoadBalancer>> load_balancers;
   GroupId account_default_group = 0;  // default group of LBs created from now on
+  // From the node's configuration, never stored; null: none (system_rules.h).
+  std::shared_ptr<const SystemRules> system_rules;
 };
 
 }  // namespace sluice::rules

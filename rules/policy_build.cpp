@@ -236,14 +236,17 @@ void FamilyBuilder<Uint128>::write_tree(ImageWriter& writer) {
 }  // namespace
 
 Result<std::shared_ptr<const PolicyImage>> build_policy(
-    std::span<const std::shared_ptr<const GroupIndex>> groups, Direction direction) {
+    std::span<const std::shared_ptr<const GroupIndex>> groups, Direction direction,
+    const SystemIndex* system) {
   FamilyBuilder<std::uint32_t> ipv4;
   FamilyBuilder<Uint128> ipv6;
-  for (const auto& index : groups) {
-    for (const Rule& rule : index->group().group->rules) {
+  const auto open = [&](const GroupIndex& index, const SystemIndex* reserves) {
+    for (const Rule& rule : index.group().group->rules) {
       if (rule.direction != direction) continue;
-      const std::vector<AddressRange> networks = index->group().networks(rule);
-      for (const ServiceSpan& span : service_spans(rule)) {
+      const std::vector<AddressRange> networks = index.group().networks(rule);
+      std::vector<ServiceSpan> spans = service_spans(rule);
+      if (reserves != nullptr) spans = reserves->left_of(std::move(spans), direction);
+      for (const ServiceSpan& span : spans) {
         for (const AddressRange& range : networks) {
           if (range.first.family == Family::ipv4) {
             ipv4.open(range, span);
@@ -253,7 +256,9 @@ Result<std::shared_ptr<const PolicyImage>> build_policy(
         }
       }
     }
-  }
+  };
+  if (system != nullptr) open(system->index(), nullptr);
+  for (const auto& index : groups) open(*index, system);
   ImageWriter writer;
   ipv4.write(writer, Family::ipv4);
   ipv6.write(writer, Family::ipv6);

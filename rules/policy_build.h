@@ -8,12 +8,15 @@
 
 #include "rules/group_index.h"
 #include "rules/policy_image.h"
+#include "rules/system_index.h"
 
 namespace sluice::rules {
 
-// Groups ordered by id. Equal groups give equal bytes.
-// Error: capacity (the groups, the direction, and what to do).
+// Groups ordered by id. Equal groups give equal bytes. `system` (null: none) opens what it opens
+// and takes what it reserves away from the groups. Error: capacity (the groups, the direction, and
+// what to do).
 [[nodiscard]] Result<std::shared_ptr<const PolicyImage>> build_policy(
-    std::span<const std::shared_ptr<const GroupIndex>> groups, Direction direction);
+    std::span<const std::shared_ptr<const GroupIndex>> groups, Direction direction,
+    const SystemIndex* system);
 
 }  // namespace sluice::rules

@@ -7,6 +7,10 @@
 namespace sluice::rules {
 
 std::optional<RuleRef> Table::rule_of(const PacketKey& key) const noexcept {
+  if (system_ != nullptr) {
+    if (const auto rule = system_->index().rule_of(key)) return rule;
+    if (system_->reserves(key)) return std::nullopt;
+  }
   for (const auto& group : policies_[key.policy]->groups)
     if (const auto rule = group->rule_of(key)) return rule;
   return std::nullopt;
@@ -59,6 +63,7 @@ std::size_t Table::size_bytes() const {
   std::size_t bytes = sizeof(*this) + (lb_index_ == nullptr ? 0 : lb_index_->size_bytes()) +
                       policy_of_.size() * sizeof(PolicyIndex) +
                       policies_.size() * (2 * sizeof(Line*) + sizeof(std::shared_ptr<Policy>));
+  if (system_ != nullptr) bytes += system_->size_bytes();
   std::unordered_set<const GroupIndex*> counted;
   for (const auto& policy : policies_) {
     if (policy == nullptr) continue;

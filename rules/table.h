@@ -73,6 +73,7 @@
 #include "rules/lookup.h"
 #include "rules/packet_key.h"
 #include "rules/policy_image.h"
+#include "rules/system_index.h"
 
 namespace sluice::rules {
 
@@ -120,8 +121,9 @@ class Table {
     return lookup_(image_set(), keys.data(), keys.size());
   }
 
-  // The rule that allows the key: of those that do, the one of the lowest group id, then the
-  // first in that group's order. Slow (a cold index): asked once, when a flow opens.
+  // The rule that allows the key: a system rule if one does; else, where none reserves the
+  // service, that of the lowest group id, then the first in that group's order. Slow (a cold
+  // index): asked once, when a flow opens.
   [[nodiscard]] std::optional<RuleRef> rule_of(const PacketKey& key) const noexcept;
 
   // The same table with the lookup of another instruction set, which this CPU must have.
@@ -140,6 +142,8 @@ class Table {
   [[nodiscard]] std::size_t policies() const noexcept { return policies_in_use_; }
   [[nodiscard]] std::size_t load_balancers() const noexcept { return load_balancers_; }
   [[nodiscard]] std::vector<PolicyReport> policy_reports() const;
+  // Null: no system rules.
+  [[nodiscard]] const SystemIndex* system() const noexcept { return system_.get(); }
   // For tests and reports: `policy` as find_lb gives it.
   [[nodiscard]] const Policy& policy(PolicyIndex policy) const noexcept {
     return *policies_[policy];
@@ -153,6 +157,7 @@ class Table {
   std::uint64_t generation_ = 0;
   LookupBatch lookup_ = lookup_batch(best_instruction_set());
   std::shared_ptr<const LbIndex> lb_index_;
+  std::shared_ptr<const SystemIndex> system_;            // null: no system rules
   std::vector<PolicyIndex> policy_of_;                   // by LbPlace
   std::vector<const Line*> images_;                      // policy * 2 + direction; null: no policy
   std::vector<std::shared_ptr<const Policy>> policies_;  // null: free for another policy

@@ -123,6 +123,8 @@ constexpr std::array<std::string_view, 9> kStatusNames{"Creating",
                                                        "Backend Connection Failure",
                                                        "Deleting"};
 
+constexpr std::array<std::string_view, 3> kKindNames{"public", "private", "vpc"};
+
 }  // namespace
 
 Result<PortSet> parse_ports(std::string_view text) {
@@ -215,6 +217,17 @@ Result<LbStatus> parse_status(std::string_view text) {
 
 std::string_view to_string(Direction direction) {
   return direction == Direction::inbound ? "Inbound" : "Outbound";
+}
+
+std::string_view to_string(AddressKind kind) {
+  return kKindNames[static_cast<std::size_t>(kind)];
+}
+
+Result<AddressKind> parse_address_kind(std::string_view text) {
+  for (std::size_t i = 0; i < kKindNames.size(); ++i)
+    if (kKindNames[i] == text) return static_cast<AddressKind>(i);
+  return fail(ErrorCode::invalid, fmt::format("unknown kind of address {}; use one of {}",
+                                              quote(text), fmt::join(kKindNames, ", ")));
 }
 
 std::vector<Problem> check_group(const Group& group, std::string_view where) {

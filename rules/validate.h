@@ -32,6 +32,9 @@ inline constexpr std::size_t kRulesPerGroupMax = 100'000;
 [[nodiscard]] std::string_view to_string(LbStatus status);
 [[nodiscard]] Result<LbStatus> parse_status(std::string_view text);
 [[nodiscard]] std::string_view to_string(Direction direction);  // "Inbound", "Outbound"
+// "public", "private", "vpc".
+[[nodiscard]] std::string_view to_string(AddressKind kind);
+[[nodiscard]] Result<AddressKind> parse_address_kind(std::string_view text);
 
 // A group must hold at least one inbound and one outbound rule.
 [[nodiscard]] std::vector<Problem> check_group(const Group& group, std::string_view where);

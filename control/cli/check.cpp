@@ -9,11 +9,14 @@
 #include "control/cli/node_settings.h"
 #include "rules/compile.h"
 #include "rules/json_place.h"
+#include "rules/node_json.h"
 
 namespace sluice::control::cli {
 namespace {
 
-void no_options(po::options_description&) {}
+void check_options(po::options_description& options) {
+  options.add_options()("system-rules", "FILE holds the node's own rules (sluiced --system-rules)");
+}
 
 struct Checked {
   rules::Node node;
@@ -21,9 +24,31 @@ struct Checked {
   std::string what;  // "a node document", …
 };
 
+// On a load balancer of its own, to be compiled.
+Checked checked_alone(rules::Group group) {
+  Checked checked;
+  group.id = 1;
+  checked.node.groups[1] = std::make_shared<const rules::Group>(std::move(group));
+  rules::LoadBalancer lb;
+  lb.id = 1;
+  lb.name = "check";
+  lb.groups = {1};
+  checked.node.load_balancers[1] = std::make_shared<const rules::LoadBalancer>(std::move(lb));
+  return checked;
+}
+
 bool is_node_document(const Json& json) {
-  return json.is_object() && (json.contains("load_balancers") || json.contains("security_groups") ||
-                              json.contains("vpcs") || json.contains("settings"));
+  return json.is_object() &&
+         (json.contains("load_balancers") || json.contains("security_groups") ||
+          json.contains("vpcs") || json.contains("settings") || json.contains("default_group"));
+}
+
+rules::Result<Checked> read_system_rules(const Json& json) {
+  return rules::system_rules_from_json(json, nullptr).map([](auto system) {
+    Checked checked = checked_alone(system->group);
+    checked.what = "list of system rules";
+    return checked;
+  });
 }
 
 rules::Result<Checked> read(const Json& json) {
@@ -44,15 +69,8 @@ rules::Result<Checked> read(const Json& json) {
     }
     return tl::unexpected(group.error());
   }
-  Checked checked;
+  Checked checked = checked_alone(std::move(*group));
   checked.what = is_list ? "list of rules" : "security group";
-  group->id = 1;
-  checked.node.groups[1] = std::make_shared<const rules::Group>(std::move(*group));
-  rules::LoadBalancer lb;
-  lb.id = 1;
-  lb.name = "check";
-  lb.groups = {1};
-  checked.node.load_balancers[1] = std::make_shared<const rules::LoadBalancer>(std::move(lb));
   return checked;
 }
 
@@ -84,11 +102,13 @@ Outcome<int> check(Call& call) {
   if (!text) return tl::unexpected(text.error());
   const auto json = rules::parse_json(*text);
   if (!json) return report(call, path, *text, json.error());
-  const auto checked = read(*json);
+  const auto checked = call.has("system-rules") ? read_system_rules(*json) : read(*json);
   if (!checked) return report(call, path, *text, checked.error());
   const auto settings = settings_from_json(checked->settings, checked->node);
   if (!settings) return report(call, path, *text, settings.error());
-  const auto table = rules::Compiler().compile(checked->node, settings->zones, 1);
+  rules::Node node = checked->node;
+  node.system_rules = settings->system_rules;
+  const auto table = rules::Compiler().compile(node, settings->zones, 1);
   if (!table) return report(call, path, *text, table.error());
 
   std::size_t rules = 0;
@@ -115,7 +135,7 @@ Verb check_verb() {
           "check office.json",
           1,
           1,
-          no_options,
+          check_options,
           check};
 }
 

@@ -33,6 +33,7 @@ struct Failure {
   std::string error;
   std::vector<std::string> details;
   std::string next_step;
+  std::vector<rules::Problem> problems = {};  // what the daemon refused, by field
 };
 
 template <class T>
@@ -52,6 +53,7 @@ struct Call {
   std::string api;                 // address of the daemon
   bool json = false;
   bool quiet = false;
+  std::string if_match;  // of changes: the generation that they were made for; empty: any
 
   [[nodiscard]] bool has(const char* name) const { return options.contains(name); }
   [[nodiscard]] std::string text(const char* name) const;
@@ -119,6 +121,7 @@ void print_dry_run(const Json& data);
 [[nodiscard]] std::vector<Verb> lb_verbs();
 [[nodiscard]] std::vector<Verb> node_verbs();    // stats, table, vpc
 [[nodiscard]] std::vector<Verb> change_verbs();  // change, audit, backup
+[[nodiscard]] std::vector<Verb> apply_verbs();   // apply, export
 [[nodiscard]] Verb check_verb();
 [[nodiscard]] Verb simulate_verb();
 [[nodiscard]] Verb token_verb();

@@ -67,6 +67,17 @@ std::vector<std::string> details_of(const Json& envelope) {
   return details;
 }
 
+std::vector<rules::Problem> problems_of(const Json& envelope) {
+  std::vector<rules::Problem> problems;
+  const Json errors = envelope.value("errors", Json::object());
+  if (!errors.is_object()) return problems;
+  for (const auto& [name, messages] : errors.items())
+    for (const Json& message : messages.is_array() ? messages : Json::array({messages}))
+      problems.push_back({name == "body" ? "" : name,
+                          message.is_string() ? message.get<std::string>() : message.dump()});
+  return problems;
+}
+
 tl::unexpected<Failure> unreachable(const Call& call, CURLcode code) {
   const bool denied = code == CURLE_COULDNT_CONNECT && errno == EACCES;
   return fail(denied ? kExitPermission : kExitUnreachable,
@@ -118,6 +129,8 @@ Outcome<Reply> perform(const Call& call, std::string_view method, const std::str
   if (!token->empty() && !call.api.starts_with("unix:"))
     curl_slist_append(headers.get(), ("Authorization: Bearer " + *token).c_str());
   if (call.has("ca")) curl_easy_setopt(curl.get(), CURLOPT_CAINFO, call.text("ca").c_str());
+  if (!call.if_match.empty())
+    curl_slist_append(headers.get(), fmt::format("If-Match: \"{}\"", call.if_match).c_str());
   curl_easy_setopt(curl.get(), CURLOPT_URL, url.c_str());
   curl_easy_setopt(curl.get(), CURLOPT_CUSTOMREQUEST, std::string(method).c_str());
   curl_easy_setopt(curl.get(), CURLOPT_HTTPHEADER, headers.get());
@@ -165,8 +178,8 @@ Outcome<Json> envelope_of(const Call& call, const Reply& reply) {
                 "check --api or SLUICE_API");
   }
   if (reply.status != 200) {
-    std::vector<std::string> details = details_of(*envelope);
-    return fail(exit_code_of(reply.status), field(*envelope, "message"), "", std::move(details));
+    return tl::unexpected<Failure>(Failure{exit_code_of(reply.status), field(*envelope, "message"),
+                                           details_of(*envelope), "", problems_of(*envelope)});
   }
   return *envelope;
 }

@@ -20,8 +20,11 @@ constexpr const char* kDefaultApi = "unix:/run/sluice/api.sock";
 
 std::vector<Verb> all_verbs() {
   std::vector<Verb> verbs = group_verbs();
-  for (const auto& family :
-       {lb_verbs(), node_verbs(), change_verbs(), {check_verb(), simulate_verb(), token_verb()}})
+  for (const auto& family : {lb_verbs(),
+                             node_verbs(),
+                             change_verbs(),
+                             apply_verbs(),
+                             {check_verb(), simulate_verb(), token_verb()}})
     verbs.insert(verbs.end(), family.begin(), family.end());
   return verbs;
 }

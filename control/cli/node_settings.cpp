@@ -57,8 +57,10 @@ rules::Result<NodeSettings> settings_from_json(const Json& json, const rules::No
   std::vector<Problem> problems;
   FieldReader fields(json, "settings.", problems);
   fields.refuse_others({"pass_unknown_addresses", "allow_ip_options", "verify_checksums",
-                        "tracking", "adopt_seconds", "flows_max", "timeouts", "zones"});
+                        "tracking", "adopt_seconds", "flows_max", "timeouts", "zones",
+                        "system_rules", "pass_dhcp"});
   settings.plane.pass_unknown_addresses = fields.boolean("pass_unknown_addresses").value_or(false);
+  settings.plane.pass_dhcp = fields.boolean("pass_dhcp").value_or(false);
   settings.plane.allow_ip_options = fields.boolean("allow_ip_options").value_or(false);
   // Off unless asked for: a capture taken where its packets were sent shows transports whose
   // checksums the port had yet to fill in.
@@ -80,6 +82,13 @@ rules::Result<NodeSettings> settings_from_json(const Json& json, const rules::No
   if (fields.has("timeouts")) read_timeouts(json["timeouts"], settings.plane.timeouts, problems);
   if (const Json* zones = fields.array("zones")) {
     for (std::size_t i = 0; i < zones->size(); ++i) read_zone((*zones)[i], i, settings, problems);
+  }
+  if (fields.has("system_rules")) {
+    auto system = rules::system_rules_from_json({{"system_rules", json["system_rules"]}}, nullptr);
+    if (system) settings.system_rules = std::move(*system);
+    if (!system)
+      for (Problem& problem : system.error().problems)
+        problems.push_back({"settings." + problem.where, std::move(problem.message)});
   }
   if (settings.zones.empty()) {
     const auto& lbs = node.load_balancers;

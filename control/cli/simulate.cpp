@@ -12,6 +12,8 @@
 #include "dataplane/offline/replay.h"
 #include "dataplane/trace.h"
 #include "rules/compile.h"
+#include "rules/node_json.h"
+#include "rules/system_rules.h"
 
 namespace sluice::control::cli {
 namespace {
@@ -55,6 +57,7 @@ Outcome<Setup> set_up(const std::string& path) {
   if (!document) return refuse(path, document.error());
   auto settings = settings_from_json(document->settings, document->node);
   if (!settings) return refuse(path, settings.error());
+  document->node.system_rules = settings->system_rules;
   auto table = rules::Compiler().compile(document->node, settings->zones, 1);
   if (!table) return refuse(path, table.error());
   auto snapshot = std::make_shared<const dataplane::Snapshot>(
@@ -101,7 +104,7 @@ std::string line_of(std::size_t number, const Input& input, const Verdict& verdi
                     const Setup& setup) {
   const rules::Node& node = setup.node;
   const auto lb = node.load_balancers.find(verdict.lb);
-  const auto group = node.groups.find(verdict.rule.group);
+  const std::string group = rules::group_name(node, verdict.rule.group);
   const std::string nearest = nearest_miss_of(input, verdict, setup);
   return fmt::format(
       R"({{"n":{},"ts":{}.{:09},"from":"{}","verdict":"{}","reason":{},"flow":"{}","lb":{},)"
@@ -112,7 +115,7 @@ std::string line_of(std::size_t number, const Input& input, const Verdict& verdi
       or_null(!verdict.passes(), std::string(to_string(verdict.reason))), to_string(verdict.flow),
       or_null(lb != node.load_balancers.end(),
               lb != node.load_balancers.end() ? lb->second->name : ""),
-      or_null(group != node.groups.end(), group != node.groups.end() ? group->second->name : ""),
+      or_null(!group.empty(), group),
       verdict.rule.rule != 0 ? std::to_string(verdict.rule.rule) : "null", verdict.generation,
       or_null(!nearest.empty(), nearest));
 }

@@ -44,8 +44,11 @@ struct Bed {
 
   Bed() { EXPECT_TRUE(publisher.start()); }
   rules::Result<Applied> change(Publisher::Change change) {
+    return request(ChangeRequest{std::move(change)});
+  }
+  rules::Result<Applied> request(ChangeRequest request) {
     std::promise<rules::Result<Applied>> answer;
-    publisher.submit(std::move(change),
+    publisher.submit(std::move(request),
                      [&](rules::Result<Applied> applied) { answer.set_value(std::move(applied)); });
     return answer.get_future().get();
   }

@@ -9,7 +9,7 @@
 
 #include "dataplane/offline/replay.h"
 #include "rules/compile.h"
-#include "rules/json.h"
+#include "rules/node_json.h"
 #include "tests/packet_builder.h"
 
 namespace sluice::dataplane {

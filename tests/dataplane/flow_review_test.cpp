@@ -9,7 +9,7 @@
 
 #include "dataplane/pipeline.h"
 #include "rules/compile.h"
-#include "rules/json.h"
+#include "rules/node_json.h"
 #include "tests/dataplane/flow_table_bed.h"
 #include "tests/dataplane/fragment_tracker_bed.h"
 #include "tests/packet_builder.h"

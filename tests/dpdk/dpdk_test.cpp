@@ -16,7 +16,7 @@
 
 #include "dataplane/offline/pcap_file.h"
 #include "rules/compile.h"
-#include "rules/json.h"
+#include "rules/node_json.h"
 #include "tests/packet_builder.h"
 
 namespace sluice::dataplane::dpdk {

@@ -11,7 +11,7 @@
 
 #include "dataplane/offline/replay.h"
 #include "rules/compile.h"
-#include "rules/json.h"
+#include "rules/node_json.h"
 #include "tests/packet_builder.h"
 
 using namespace sluice;

@@ -7,7 +7,7 @@
 
 #include "dataplane/offline/replay.h"
 #include "rules/compile.h"
-#include "rules/json.h"
+#include "rules/node_json.h"
 
 using namespace sluice;
 

@@ -8,6 +8,7 @@
 #include "rules/compile.h"
 #include "rules/json.h"
 #include "rules/json_place.h"
+#include "rules/node_json.h"
 #include "rules/printable.h"
 #include "rules/validate.h"
 
@@ -64,6 +65,9 @@ void check_node(std::string_view text, const rules::Json& json) {
   const std::vector<std::string> zones{""};
   const auto table = rules::Compiler().compile(document->node, zones, 1);
   if (table) (void)(*table)->size_bytes();
+  // What it says of itself is what it is.
+  const auto again = rules::node_from_json(rules::node_to_json(document->node));
+  require(again && rules::node_to_json(again->node) == rules::node_to_json(document->node));
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 
 #include <set>
 
+#include "rules/system_rules.h"
+
 namespace sluice::oracle {
 namespace {
 
@@ -69,6 +71,16 @@ bool network_fits(const rules::Network& network, const rules::Node& node,
   return false;
 }
 
+// The system rules alone decide its service (rules/system_rules.h).
+bool is_reserved(const rules::Node& node, const rules::PacketKey& packet) {
+  if (node.system_rules == nullptr) return false;
+  for (const auto& rule : node.system_rules->group.rules)
+    if (node.system_rules->reserving.contains(rule.id) && rule.direction == packet.direction &&
+        protocol_fits(rule, packet))
+      return true;
+  return false;
+}
+
 }  // namespace
 
 bool allows(const rules::Rule& rule, const rules::Node& node, const rules::PacketKey& packet) {
@@ -78,6 +90,9 @@ bool allows(const rules::Rule& rule, const rules::Node& node, const rules::Packe
 
 LbRules rules_of(const rules::LoadBalancer& lb, const rules::Node& node) {
   LbRules all;
+  if (node.system_rules != nullptr)
+    for (const auto& rule : node.system_rules->group.rules)
+      all.emplace_back(rules::kSystemGroupId, &rule);
   const std::set<rules::GroupId> groups(lb.groups.begin(), lb.groups.end());
   for (rules::GroupId id : groups)
     for (const auto& rule : node.groups.at(id)->rules) all.emplace_back(id, &rule);
@@ -86,8 +101,10 @@ LbRules rules_of(const rules::LoadBalancer& lb, const rules::Node& node) {
 
 std::optional<rules::RuleRef> rule_of(const LbRules& lb, const rules::Node& node,
                                       const rules::PacketKey& packet) {
+  const bool reserved = is_reserved(node, packet);
   for (const auto& [group, rule] : lb)
-    if (allows(*rule, node, packet)) return rules::RuleRef{group, rule->id};
+    if ((group == rules::kSystemGroupId || !reserved) && allows(*rule, node, packet))
+      return rules::RuleRef{group, rule->id};
   return std::nullopt;
 }
 

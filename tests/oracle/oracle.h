@@ -22,7 +22,8 @@ using LbRules = std::vector<std::pair<rules::GroupId, const rules::Rule*>>;
 [[nodiscard]] std::optional<rules::RuleRef> rule_of(const LbRules& lb, const rules::Node& node,
                                                     const rules::PacketKey& packet);
 
-// Of the groups attached to the LB: the first rule that allows, by group id, then order.
+// Of the system rules, then the groups attached to the LB: the first rule that allows, by group id,
+// then order.
 [[nodiscard]] std::optional<rules::RuleRef> rule_of(const rules::LoadBalancer& lb,
                                                     const rules::Node& node,
                                                     const rules::PacketKey& packet);

@@ -3,6 +3,8 @@
 
 #include <array>
 
+#include "rules/system_rules.h"
+
 namespace sluice::oracle {
 namespace {
 
@@ -81,6 +83,20 @@ Rule random_rule(Random& random, RuleId id) {
 
 }  // namespace
 
+std::shared_ptr<const SystemRules> random_system_rules(Random& random, std::size_t rules_max) {
+  auto system = std::make_shared<SystemRules>();
+  system->group.id = kSystemGroupId;
+  system->group.name = kSystemGroupName;
+  RuleId id = kSystemRuleIdMin;
+  for (std::size_t i = 0; i < below(random, rules_max + 1); ++i) {
+    Rule rule = random_rule(random, id++);
+    if (rule.network.type == NetworkType::my_network) rule.network = {};
+    if (chance(random, 50)) system->reserving.insert(rule.id);
+    system->group.rules.push_back(std::move(rule));
+  }
+  return system;
+}
+
 Node random_node(Random& random, const NodeShape& shape) {
   Node node;
   node.vpcs[1] = std::make_shared<const Vpc>(Vpc{
@@ -104,6 +120,7 @@ Node random_node(Random& random, const NodeShape& shape) {
       if (chance(random, 50)) lb.groups.push_back(group);
     node.load_balancers[id] = std::make_shared<const LoadBalancer>(std::move(lb));
   }
+  if (shape.system_rules != 0) node.system_rules = random_system_rules(random, shape.system_rules);
   return node;
 }
 
@@ -116,7 +133,11 @@ PacketKey random_packet(Random& random, const Node& node) {
   key.service = random_port(random);
   key.remote = random_address(random, chance(random, 60) ? Family::ipv4 : Family::ipv6);
   // Onto, or one beside, a border of a rule.
-  const auto& group = *node.groups.at(1 + static_cast<GroupId>(below(random, node.groups.size())));
+  const bool system =
+      node.system_rules != nullptr && !node.system_rules->group.rules.empty() && chance(random, 40);
+  const Group& group =
+      system ? node.system_rules->group
+             : *node.groups.at(1 + static_cast<GroupId>(below(random, node.groups.size())));
   const Rule& rule = group.rules[below(random, group.rules.size())];
   if (chance(random, 60) && rule.network.type == NetworkType::manual) {
     const Address edge = chance(random, 50) ? rule.network.range.first : rule.network.range.last;

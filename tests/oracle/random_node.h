@@ -12,6 +12,7 @@ struct NodeShape {
   std::size_t groups = 4;
   std::size_t rules_per_group = 8;
   std::size_t load_balancers = 3;
+  std::size_t system_rules = 0;  // at most; half of them reserve
 };
 
 // LB i (from 1) owns 10.255.0.i and fd00::i in zone "".

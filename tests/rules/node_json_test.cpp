@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "rules/node_json.h"
+
 #include <gtest/gtest.h>
 
 #include "tests/rules/rule_json.h"

@@ -12,6 +12,8 @@
 #include "control/cli/node_settings.h"
 #include "dataplane/trace.h"
 #include "rules/compile.h"
+#include "rules/node_json.h"
+#include "rules/system_rules.h"
 #include "tests/scenarios/scenario.h"
 #include "tests/scenarios/worker_replays.h"
 
@@ -81,6 +83,7 @@ class Scenario : public testing::TestWithParam<std::string> {
     node_ = std::move(node->node);
     auto settings = control::cli::settings_from_json(node->settings, node_);
     ASSERT_TRUE(settings) << settings.error().message;
+    node_.system_rules = settings->system_rules;
     auto table = compiler_.compile(node_, settings->zones, ++generation_);
     ASSERT_TRUE(table) << table.error().message;
     if (!replay_) {
@@ -111,7 +114,7 @@ class Scenario : public testing::TestWithParam<std::string> {
       EXPECT_EQ(node_.load_balancers.at(verdict.lb)->name, step["lb"]) << where;
     }
     if (step.contains("group")) {
-      EXPECT_EQ(node_.groups.at(verdict.rule.group)->name, step["group"]) << where;
+      EXPECT_EQ(rules::group_name(node_, verdict.rule.group), step["group"]) << where;
     }
     EXPECT_EQ(verdict.generation, generation_) << where;
     if (step.contains("nearest")) {

@@ -44,9 +44,15 @@ LoadBalancer random_lb(Random& random, LbId id, std::size_t groups) {
   return lb;
 }
 
-// One change of a node of `groups` groups: a group, the VPC, or an LB that comes, goes or changes.
+// One change of a node of `groups` groups: a group, the VPC, an LB that comes, goes or changes, the
+// system rules.
 void change(Node& node, Random& random, std::size_t groups) {
-  const Node other = oracle::random_node(random, {.groups = groups, .rules_per_group = 6});
+  const Node other =
+      oracle::random_node(random, {.groups = groups, .rules_per_group = 6, .system_rules = 4});
+  if (below(random, 12) == 0) {
+    node.system_rules = node.system_rules == nullptr ? other.system_rules : nullptr;
+    return;
+  }
   const auto group = static_cast<GroupId>(1 + below(random, groups));
   const auto lb = static_cast<LbId>(1 + below(random, 12));
   switch (below(random, 7)) {

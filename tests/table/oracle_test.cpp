@@ -50,11 +50,17 @@ TEST(TableOracle, AgreesOnLargeRuleSets) {
   compare_random_nodes(50'000 * kScale, {.groups = 4, .rules_per_group = 300, .load_balancers = 2});
 }
 
+TEST(TableOracle, AgreesBesideSystemRules) {
+  compare_random_nodes(300'000 * kScale,
+                       {.groups = 4, .rules_per_group = 8, .load_balancers = 4, .system_rules = 6});
+}
+
 TEST(TableLong, AgreesOnAsManyCasesAsAskedFor) {
   const char* cases = std::getenv("SLUICE_LONG_CASES");
   if (cases == nullptr) GTEST_SKIP() << "set SLUICE_LONG_CASES";
   compare_random_nodes(std::strtoull(cases, nullptr, 10),
-                       {.groups = 5, .rules_per_group = 12, .load_balancers = 6}, true);
+                       {.groups = 5, .rules_per_group = 12, .load_balancers = 6, .system_rules = 3},
+                       true);
 }
 
 // The workloads of the benchmarks, in sizes that take several levels of the trees.
