@@ -46,13 +46,13 @@ std::vector<Report> values_of(const std::map<std::uint32_t, Report>& sums) {
 
 }  // namespace
 
-Asker::Asker(std::vector<Inquiry*> workers)
-    : workers_(std::move(workers)), kept_(workers_.size()) {}
+Asker::Asker(std::vector<Inquiry*> workers, Patience patience)
+    : patience_(patience), workers_(std::move(workers)), kept_(workers_.size()) {}
 
 const Answer* Asker::ask(std::size_t worker, const Question& question) {
   Inquiry& inquiry = *workers_[worker];
   if (!inquiry.ask(question)) return nullptr;
-  const auto deadline = Clock::now() + kSilentMax;
+  const auto deadline = Clock::now() + patience_.answer;
   for (int tries = 0;; ++tries) {
     if (const Answer* answer = inquiry.answer()) return answer;
     if (tries > kYields && Clock::now() > deadline) return nullptr;
@@ -62,7 +62,7 @@ const Answer* Asker::ask(std::size_t worker, const Question& question) {
 
 FlowPage Asker::flows(const FlowFilter& filter, FlowCursor from, std::size_t limit) {
   const std::lock_guard lock(mutex_);
-  const auto deadline = Clock::now() + kListMax;
+  const auto deadline = Clock::now() + patience_.listing;
   FlowPage page;
   std::optional<FlowCursor> behind_last;  // of the flow that filled the page
   Question question;

@@ -3,8 +3,8 @@
 // The other end of the workers' inquiries: questions to all of them, their answers as one.
 //
 // Owner:  any thread, one question at a time.
-// Limits: a worker that does not answer within kSilentMax is left out and named; a listing of flows
-//         takes no longer than kListMax, and says where it stopped.
+// Limits: a worker that does not answer in time is left out and named; a listing of flows that
+//         takes too long says where it stopped (Patience).
 #pragma once
 
 #include <chrono>
@@ -14,6 +14,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "dataplane/inquiry.h"
@@ -38,11 +39,15 @@ struct TrafficReport {
 
 class Asker {
  public:
-  static constexpr auto kSilentMax = std::chrono::milliseconds(500);
-  static constexpr auto kListMax = std::chrono::seconds(2);
+  // How long one answer, and a listing of flows in all, is waited for.
+  struct Patience {
+    std::chrono::milliseconds answer{500};
+    std::chrono::milliseconds listing{2000};
+  };
 
   // The inquiries outlive this.
-  explicit Asker(std::vector<Inquiry*> workers);
+  explicit Asker(std::vector<Inquiry*> workers) : Asker(std::move(workers), Patience{}) {}
+  Asker(std::vector<Inquiry*> workers, Patience patience);
 
   [[nodiscard]] FlowPage flows(const FlowFilter& filter, FlowCursor from, std::size_t limit);
   // The live flow with that key; a worker's silence is none.
@@ -59,7 +64,8 @@ class Asker {
                              const std::function<void(const Answer&)>& each);
   void forget(InquiryTopic topic, std::vector<std::uint32_t> keep);
 
-  std::mutex mutex_;  // guards all
+  const Patience patience_;
+  std::mutex mutex_;  // guards all that follows
   std::vector<Inquiry*> workers_;
   // By worker, as one that is silent may still read them.
   std::vector<std::shared_ptr<const std::vector<std::uint32_t>>> kept_;
