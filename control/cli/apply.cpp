@@ -11,8 +11,8 @@
 
 #include "control/change_options.h"
 #include "control/cli/cli.h"
+#include "control/cli/file_problems.h"
 #include "control/plan.h"
-#include "rules/json_place.h"
 
 namespace sluice::control::cli {
 namespace {
@@ -33,10 +33,6 @@ void export_options(po::options_description& options) {
                         "write to FILE instead of standard output");
 }
 
-std::string name_of_input(const std::string& path) {
-  return path == "-" ? "standard input" : path;
-}
-
 // A diff as people know it: green, red, yellow on a terminal that wants colours.
 void print_plan(const Json& plan) {
   const bool colours = isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
@@ -46,21 +42,6 @@ void print_plan(const Json& plan) {
     const char* colour = line.mark == '+' ? "\033[32m" : line.mark == '-' ? "\033[31m" : "\033[33m";
     print(colours ? fmt::format("{}{}\033[0m", colour, text) : text);
   }
-}
-
-// What the daemon refuses is shown in the file, as check does.
-tl::unexpected<Failure> refused(const Call& call, const std::string& path, const std::string& text,
-                                Failure failure) {
-  if (failure.problems.empty()) return tl::unexpected(std::move(failure));
-  const auto placed = rules::place(text, std::move(failure.problems));
-  if (call.json) return tl::unexpected(std::move(failure));
-  for (const auto& problem : placed)
-    fmt::print(stderr, "{}", rules::diagnostic(printable(name_of_input(path)), problem));
-  failure.details.clear();
-  failure.error = fmt::format("{}: {} problem{}; nothing was changed", name_of_input(path),
-                              placed.size(), placed.size() == 1 ? "" : "s");
-  failure.problems.clear();
-  return tl::unexpected(std::move(failure));
 }
 
 struct Document {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "control/cli/cli.h"
+#include "control/cli/file_problems.h"
 
 namespace sluice::control::cli {
 namespace {
@@ -138,22 +139,45 @@ Outcome<int> get(Call& call) {
 }
 
 // The rules file: a list, or an object with `rules` and perhaps name and description.
-Outcome<Json> body_from_file(const Call& call) {
-  const std::string path = call.text("rules-file");
-  if (path.empty())
+struct RulesFile {
+  std::string path;
+  std::string text;
+  Json body;
+  bool is_list = false;
+};
+
+Outcome<RulesFile> read_rules_file(const Call& call) {
+  RulesFile file;
+  file.path = call.text("rules-file");
+  if (file.path.empty())
     return fail(kExitUsage, "--rules-file is missing", "name a file, or - for standard input");
-  const auto text = read_text(path);
+  auto text = read_text(file.path);
   if (!text) return tl::unexpected(text.error());
-  auto json = rules::parse_json(*text);
+  file.text = std::move(*text);
+  auto json = rules::parse_json(file.text);
   if (!json) {
-    return failure_of(rules::Error{json.error().code, path + ": " + json.error().message, {}},
-                      fmt::format("sluicectl check {} shows the place", path));
+    const rules::Error& error = json.error();
+    Failure failure{
+        kExitUsage, name_of_input(file.path) + ": " + error.message, {}, "", error.problems};
+    return refused(call, file.path, file.text, std::move(failure));
   }
-  Json body = json->is_array() ? Json{{"rules", *json}} : *json;
-  if (!body.is_object()) return fail(kExitUsage, path + ": a list of rules or a group is expected");
-  if (call.has("description")) body["description"] = call.text("description");
-  if (call.has("default")) body["default"] = true;
-  return body;
+  file.is_list = json->is_array();
+  file.body = file.is_list ? Json{{"rules", *json}} : *json;
+  if (!file.body.is_object())
+    return fail(kExitUsage, name_of_input(file.path) + ": a list of rules or a group is expected");
+  if (call.has("description")) file.body["description"] = call.text("description");
+  if (call.has("default")) file.body["default"] = true;
+  return file;
+}
+
+// Problems of the rules are shown where the file has them. Any other (a name that is taken, an
+// option) may have come from the command line: then all stay as they are, by field.
+tl::unexpected<Failure> refused_rules(const Call& call, const RulesFile& file, Failure failure) {
+  for (const auto& problem : failure.problems)
+    if (!problem.where.starts_with("rules")) return tl::unexpected(std::move(failure));
+  if (file.is_list && !call.json)
+    for (auto& problem : failure.problems) problem.where.erase(0, 5);
+  return refused(call, file.path, file.text, std::move(failure));
 }
 
 Outcome<int> answer(const Call& call, const char* action, const Outcome<Json>& envelope,
@@ -176,27 +200,29 @@ Outcome<int> answer(const Call& call, const char* action, const Outcome<Json>& e
 }
 
 Outcome<int> create(Call& call) {
-  auto body = body_from_file(call);
-  if (!body) return tl::unexpected(body.error());
-  if (call.has("name")) (*body)["name"] = call.text("name");
+  auto file = read_rules_file(call);
+  if (!file) return tl::unexpected(file.error());
+  if (call.has("name")) file->body["name"] = call.text("name");
   const auto envelope =
-      request_whole(call, "POST", "/security_group/", with_change_options(call, *body));
-  if (envelope && !call.json && !call.has("dry-run")) print(field((*envelope)["data"], "id"));
-  return answer(call, "create", envelope, {{"name", field(*body, "name")}});
+      request_whole(call, "POST", "/security_group/", with_change_options(call, file->body));
+  if (!envelope) return refused_rules(call, *file, envelope.error());
+  if (!call.json && !call.has("dry-run")) print(field((*envelope)["data"], "id"));
+  return answer(call, "create", envelope, {{"name", field(file->body, "name")}});
 }
 
 Outcome<int> update(Call& call) {
   const auto group = group_meant(call);
   if (!group) return tl::unexpected(group.error());
-  auto body = body_from_file(call);
-  if (!body) return tl::unexpected(body.error());
-  (*body)["name"] = call.has("new-name") ? call.text("new-name") : field(*group, "name");
-  *body = with_change_options(call, std::move(*body));
-  if (!body->contains("description")) (*body)["description"] = field(*group, "description");
-  return answer(
-      call, "update",
-      request_whole(call, "PUT", fmt::format("/security_group/{}/", field(*group, "id")), *body),
-      {{"name", field(*body, "name")}});
+  auto file = read_rules_file(call);
+  if (!file) return tl::unexpected(file.error());
+  Json body = std::move(file->body);
+  body["name"] = call.has("new-name") ? call.text("new-name") : field(*group, "name");
+  body = with_change_options(call, std::move(body));
+  if (!body.contains("description")) body["description"] = field(*group, "description");
+  const auto envelope =
+      request_whole(call, "PUT", fmt::format("/security_group/{}/", field(*group, "id")), body);
+  if (!envelope) return refused_rules(call, *file, envelope.error());
+  return answer(call, "update", envelope, {{"name", field(body, "name")}});
 }
 
 Outcome<int> remove(Call& call) {

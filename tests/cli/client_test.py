@@ -113,6 +113,34 @@ class Client(unittest.TestCase):
         self.assertEqual(changes, [("POST", "/security_group/7/attach/",
                                     {"security_group_ids": [4, 3]})])
 
+    def test_refused_rules_are_shown_in_their_file(self):
+        self.server.replies["POST", "/security_group/"] = (
+            400, None, "1 problem", {"rules[1].port_range": ["\"9-1\": first port is greater"]})
+        rule = '{"port_range": "9-1"}'
+        for text, place, where in (
+                (f'[\n {{}},\n {rule}]', "3:17", "[1].port_range"),
+                (f'{{"rules": [{{}},\n  {rule}]}}', "2:18", "rules[1].port_range")):
+            path = self.folder / "rules.json"
+            path.write_text(text)
+            result = self.run_ctl("security-group", "create", "--name", "x", "--rules-file", path)
+            self.assertEqual(result.returncode, 2)
+            self.assertIn(f"{path}:{place}: error: {where}: \"9-1\"", result.stderr)
+            self.assertIn(f"Error: {path}: 1 problem; nothing was changed", result.stderr)
+        path.write_text('[{"port_range" 9}]')
+        result = self.run_ctl("security-group", "create", "--name", "x", "--rules-file", path)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn(f"{path}:1:", result.stderr)
+
+    def test_a_refused_name_is_not_blamed_on_the_file(self):
+        self.server.replies["POST", "/security_group/"] = (
+            409, None, "The name is taken.", {"name": ["in use"]})
+        path = self.folder / "rules.json"
+        path.write_text("[]")
+        result = self.run_ctl("security-group", "create", "--name", "x", "--rules-file", path)
+        self.assertEqual(result.returncode, 11)
+        self.assertIn("Details: name: in use", result.stderr)
+        self.assertNotIn("rules.json:1", result.stderr)
+
     def test_an_unknown_name_is_exit_10_and_changes_nothing(self):
         self.assertEqual(self.run_ctl("attach", "front", "nosuch").returncode, 10)
         self.assertEqual(self.run_ctl("attach", "nosuch", "web").returncode, 10)
