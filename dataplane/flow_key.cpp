@@ -8,10 +8,14 @@
 namespace sluice::dataplane {
 namespace {
 
-using Hash = std::uint64_t (*)(const FlowKey&, const HashSecret&) noexcept;
+void siphash_each(std::span<const Ipv4FlowWords> flows, const HashSecret& secret,
+                  std::uint64_t* hashes) noexcept {
+  for (std::size_t i = 0; i < flows.size(); ++i) hashes[i] = siphash_of(flows[i].key(), secret);
+}
 
 // Chosen once, before main: one binary runs on every CPU.
-const Hash kHash = has_aes_hash() ? aes_hash_of : siphash_of;
+const auto kHash = has_aes_hash() ? aes_hash_of : siphash_of;
+const auto kHashEach = has_aes_hash() ? aes_hash_each : siphash_each;
 
 // SipHash (Aumasson, Bernstein 2012), one round a word and three to finish.
 struct SipState {
@@ -40,6 +44,11 @@ struct SipState {
 
 std::uint64_t hash_of(const FlowKey& key, const HashSecret& secret) noexcept {
   return kHash(key, secret);
+}
+
+void hash_each(std::span<const Ipv4FlowWords> flows, const HashSecret& secret,
+               std::uint64_t* hashes) noexcept {
+  kHashEach(flows, secret, hashes);
 }
 
 std::uint64_t siphash_of(const FlowKey& key, const HashSecret& secret) noexcept {

@@ -41,11 +41,8 @@ class FlowReview {
     if (!(flow.flags & (kFlowRefused | kFlowDraining))) return true;
     return !(flow.flags & kFlowRefused) && flows_.now_s() <= flow.drain_until_s;
   }
-  // Nothing about the flow is in question: judged by the table in force, and simply allowed.
-  [[nodiscard]] bool is_settled(const Flow& flow) const noexcept {
-    constexpr std::uint8_t kQuestions = kFlowRefused | kFlowDraining | kFlowEnded | kFlowRuleStale;
-    return flow.generation == generation_ && (flow.flags & kQuestions) == 0;
-  }
+  // Of the table in force, as flows keep it.
+  [[nodiscard]] std::uint32_t generation() const noexcept { return generation_; }
   // The rule that allows the flow's opener, looked up again where a newer table came.
   [[nodiscard]] rules::RuleRef rule_of(Flow& flow, rules::PolicyIndex policy) noexcept;
   // A new flow is judged by the table in force.

@@ -53,7 +53,7 @@ rules::PacketKey reversed_key(const Packet& packet, rules::PolicyIndex policy) n
 
 }  // namespace
 
-void FlowStage::begin(const Snapshot& snapshot, TimeNs now) noexcept {
+void FlowStage::begin(const Snapshot& snapshot, TimeNs now, bool is_idle) noexcept {
   snapshot_ = &snapshot;
   flows_.set_clock(now, snapshot.settings.timeouts);
   if (!started_) {
@@ -63,9 +63,10 @@ void FlowStage::begin(const Snapshot& snapshot, TimeNs now) noexcept {
   is_adopting_ = flows_.now_s() < adopt_until_s_;
   is_strict_ = snapshot.settings.tracking == Tracking::strict;
   review_.set_snapshot(snapshot);
+  tidy_up(is_idle);
 }
 
-void FlowStage::finish(bool is_idle) noexcept {
+void FlowStage::tidy_up(bool is_idle) noexcept {
   const std::uint64_t news = opened_ + adopted_ - swept_for_;
   swept_for_ += news;
   flows_.expire(kExpireBuckets + (news + kFlowsABucket - 1) / kFlowsABucket);
@@ -83,22 +84,11 @@ bool FlowStage::has_bad_checksum(const Packet& packet) const noexcept {
   return snapshot_->settings.verify_checksums && !is_checksum_right(packet);
 }
 
-// Most packets: data of an established connection about which nothing is in question.
-bool FlowStage::take_data(Flow& flow, const Packet& packet, Verdict& verdict) noexcept {
-  if (!is_tcp(packet) || !(flow.flags & kFlowReplied) || !review_.is_settled(flow) || !is_strict_)
-    return false;
-  const bool from_opener = packet.direction == opener_of(flow);
-  if (!tcp_take_data(static_cast<TcpState>(flow.state), flow.sides[from_opener ? 0 : 1],
-                     flow.sides[from_opener ? 1 : 0], packet.tcp))
-    return false;
-  flows_.touch(&flow);
-  pass(verdict, FlowKind::established, flow.rule);
-  return true;
-}
-
 void FlowStage::judge(Work& work, Verdict& verdict) noexcept {
   Flow* flow = flows_.find(work.packet.key, work.hash, work.cell);
-  if (flow != nullptr && take_data(*flow, work.packet, verdict)) return;
+  if (flow != nullptr && is_strict_ && is_tcp(work.packet) &&
+      settled().take<Tracking::strict>(*flow, work.packet.tcp, work.packet.direction))
+    return pass(verdict, FlowKind::established, flow->rule);
   if (flow != nullptr && !(flow->flags & kFlowEnded) && !review_.may_go_on(*flow, work.lb.policy)) {
     end_by_change(flow, work);
     return drop(verdict, DropReason::revoked);

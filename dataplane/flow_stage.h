@@ -10,6 +10,7 @@
 #include "dataplane/flow_review.h"
 #include "dataplane/flow_table.h"
 #include "dataplane/packet.h"
+#include "dataplane/settled_flows.h"
 #include "dataplane/snapshot.h"
 
 namespace sluice::dataplane {
@@ -47,12 +48,15 @@ class FlowStage {
  public:
   explicit FlowStage(FlowTable& flows) noexcept : flows_(flows), review_(flows) {}
 
-  // The table and the clock of all that follows, once a burst.
-  void begin(const Snapshot& snapshot, TimeNs now) noexcept;
-  // Work that is left to the end of a burst: expiry and the review of flows by a new table.
-  void finish(bool is_idle) noexcept;
+  // The table and the clock of all that follows, once a burst; then a piece of the work that never
+  // ends: expiry, and the review of flows by a new table.
+  void begin(const Snapshot& snapshot, TimeNs now, bool is_idle) noexcept;
 
   void judge(Work& work, Verdict& verdict) noexcept;
+  // For data of flows about which nothing is in question, until the end of the burst.
+  [[nodiscard]] SettledFlows settled() const noexcept {
+    return {flows_.view(), review_.generation()};
+  }
   // An ICMP error. True: decided (it is about a live flow, or about one that is no longer allowed).
   [[nodiscard]] bool judge_embedded(Work& work, Verdict& verdict) noexcept;
 
@@ -75,7 +79,7 @@ class FlowStage {
  private:
   [[nodiscard]] bool allows(const Work& work) const noexcept;
   [[nodiscard]] bool has_bad_checksum(const Packet& packet) const noexcept;
-  [[nodiscard]] bool take_data(Flow& flow, const Packet& packet, Verdict& verdict) noexcept;
+  void tidy_up(bool is_idle) noexcept;
   void end_by_change(Flow* flow, const Work& work) noexcept;
   // Each of these: false: the packet is no part of the flow as it stands, but may open a new one.
   [[nodiscard]] bool advance(Flow& flow, const Work& work, Verdict& verdict) noexcept;

@@ -43,6 +43,9 @@ class FlowTable {
   [[nodiscard]] std::uint64_t hash(const FlowKey& key) const noexcept {
     return hash_of(key, secret_);
   }
+  void hash_each(std::span<const Ipv4FlowWords> flows, std::uint64_t* hashes) const noexcept {
+    dataplane::hash_each(flows, secret_, hashes);
+  }
   // Two steps, a stage each: the bucket's line, then that of the flow it may name, whose cell is
   // the answer; kNoCell: there is no such flow now.
   static constexpr FlowIndex kNoCell = 0xffffffff;
@@ -67,6 +70,13 @@ class FlowTable {
     }
     return find(key, hash);
   }
+  // What it takes to meet flows where prefetch_flow named their cells.
+  struct View {
+    Flow* cells;
+    const std::uint32_t* timeouts_s;  // by FlowState
+    std::uint32_t now_s;
+  };
+  [[nodiscard]] View view() const noexcept { return {cells_, timeouts_s_.data(), now_s_}; }
   // A new live flow with `key`, which must not be there. Null: full (flow_table_full).
   [[nodiscard]] Flow* insert(const FlowKey& key, std::uint64_t hash, FlowState state) noexcept;
   void erase(Flow* flow) noexcept;

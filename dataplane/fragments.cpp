@@ -87,6 +87,7 @@ void FragmentTracker::pass_time(TimeNs now) noexcept {
     expire(expire_at_, was_pause);
     expire_at_ = (expire_at_ + 1) & bucket_mask_;
   }
+  __builtin_prefetch(&buckets_[expire_at_]);  // of the next call
 }
 
 void FragmentTracker::expire(std::size_t bucket, bool all) noexcept {

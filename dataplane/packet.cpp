@@ -16,9 +16,7 @@ using rules::Address;
 using rules::Direction;
 using rules::Family;
 
-constexpr std::uint16_t kEtherIpv4 = 0x0800;
 constexpr std::uint16_t kEtherArp = 0x0806;
-constexpr std::uint16_t kEtherVlan = 0x8100;
 constexpr std::uint16_t kEtherIpv6 = 0x86dd;
 
 constexpr int kExtensionHeadersMax = 8;
@@ -84,11 +82,6 @@ Packet& leave_to_tracker(Packet& packet, DropReason reason) noexcept {
 Packet& cut_short(Packet& packet) noexcept {
   return packet.fragment.is_one ? leave_to_tracker(packet, DropReason::fragment_tiny)
                                 : drop(packet, DropReason::malformed);
-}
-
-bool is_martian_ipv4(std::uint32_t source) noexcept {
-  const std::uint32_t net = source >> 24;
-  return net == 0 || net == 127 || net >= 224;  // this, loopback, multicast, 240/4, broadcast
 }
 
 bool is_martian_ipv6(const Address& source) noexcept {
@@ -441,51 +434,13 @@ Packet& parse_arp(Packet& packet, const Bytes& arp) noexcept {
 
 // What of a used packet would be taken for this one's.
 void begin(Packet& packet, const Ingress& ingress) noexcept {
-  packet.direction = ingress.side == Side::outside ? Direction::inbound : Direction::outbound;
+  packet.direction = direction_of(ingress);
   packet.is_echo_reply = false;
   packet.has_embedded_key = false;
   packet.protocol = 0;
   packet.service = 0;
   packet.transport = nullptr;
   packet.fragment = {};
-}
-
-// Most packets: TCP over IPv4 without options or fragments, in order. Whatever is not that is left
-// to the whole parser, which finds the reason; nothing passes here that would not pass there.
-bool parse_plain_tcp(Packet& packet, const Bytes& bytes) noexcept {
-  if (bytes.size < 40 || bytes.u8(0) != 0x45 || bytes.u8(9) != rules::kProtocolTcp) return false;
-  const std::size_t total = bytes.u16(2);
-  if (total < 40 || total > bytes.size || (bytes.u16(6) & 0x3fff) != 0) return false;
-  if (!is_ipv4_checksum_right(bytes.at, 20)) return false;
-  const std::uint32_t source = bytes.u32(12), destination = bytes.u32(16);
-  if (is_martian_ipv4(source) || source == destination) return false;
-  const Bytes tcp{bytes.at + 20, total - 20};
-  const std::size_t header = (std::size_t{tcp.u8(12)} >> 4) * 4;
-  const std::uint8_t flags = tcp.u8(13);
-  const std::uint16_t from = tcp.u16(0), to = tcp.u16(2);
-  if (header < 20 || header > tcp.size || from == 0 || to == 0) return false;
-  // SYN, FIN and RST have options and odd mates; the others need an ACK to be no scan.
-  if ((flags & (kTcpSyn | kTcpFin | kTcpRst | kTcpAck)) != kTcpAck) return false;
-  const bool inbound = packet.direction == Direction::inbound;
-  packet.kind = PacketKind::transport;
-  packet.protocol = rules::kProtocolTcp;
-  packet.service = to;
-  packet.local = Address::ipv4(inbound ? destination : source);
-  packet.remote = Address::ipv4(inbound ? source : destination);
-  packet.key.local_high = packet.key.remote_high = 0;
-  packet.key.local_low = inbound ? destination : source;
-  packet.key.remote_low = inbound ? source : destination;
-  packet.key.set_identity(FlowKey::identity_of(inbound ? to : from, inbound ? from : to,
-                                               packet.zone, rules::kProtocolTcp, Family::ipv4));
-  packet.tcp.seq = tcp.u32(4);
-  packet.tcp.ack = tcp.u32(8);
-  packet.tcp.length = static_cast<std::uint32_t>(tcp.size - header);
-  packet.tcp.window = tcp.u16(14);
-  packet.tcp.flags = flags;
-  packet.tcp.scale = kNoScale;
-  packet.transport = tcp.at;
-  packet.transport_size = static_cast<std::uint32_t>(tcp.size);
-  return true;
 }
 
 }  // namespace
@@ -523,7 +478,7 @@ void parse_into(Packet& packet, const Frame& frame, const Ingress& ingress,
   bytes = bytes.from(header);
   switch (ethertype) {
     case kEtherIpv4:
-      if (!parse_plain_tcp(packet, bytes)) parse_ipv4(packet, bytes, settings);
+      parse_ipv4(packet, bytes, settings);
       return;
     case kEtherIpv6:
       parse_ipv6(packet, bytes, settings);

@@ -28,8 +28,19 @@ struct Ingress {
   // zone_of_vlan[0]: untagged frames; [1..4094]: by VLAN id; kNoZone: the tag is not carried.
   const std::uint16_t* zone_of_vlan = nullptr;
 };
+[[nodiscard]] inline rules::Direction direction_of(const Ingress& ingress) noexcept {
+  return ingress.side == Side::outside ? rules::Direction::inbound : rules::Direction::outbound;
+}
 inline constexpr std::uint16_t kNoZone = 0xffff;
 inline constexpr std::size_t kVlans = 4096;
+
+inline constexpr std::uint16_t kEtherIpv4 = 0x0800;
+inline constexpr std::uint16_t kEtherVlan = 0x8100;
+
+[[nodiscard]] constexpr bool is_martian_ipv4(std::uint32_t source) noexcept {
+  const std::uint32_t net = source >> 24;
+  return net == 0 || net == 127 || net >= 224;  // this, loopback, multicast, 240/4, broadcast
+}
 
 enum class PacketKind : std::uint8_t {
   dropped,     // `reason` says why

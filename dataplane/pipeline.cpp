@@ -7,11 +7,6 @@
 namespace sluice::dataplane {
 namespace {
 
-// So many frames ahead of the parser headers are fetched; so many packets behind it the bucket has
-// come that was fetched there.
-constexpr std::size_t kFramesAhead = 16;
-constexpr std::size_t kBucketsAhead = 8;
-
 void drop(Verdict& verdict, DropReason reason) noexcept {
   verdict.reason = reason;
 }
@@ -29,9 +24,9 @@ bool has_lb(const Work& work) noexcept {
 
 }  // namespace
 
-// The stages run over the burst one after the other or, where they do not depend on each other's
-// answers, a few packets apart: each fetches ahead what the next will read, so that misses of
-// different packets overlap with work on others.
+// The stages run over the burst one after the other: each fetches ahead what the next will read, so
+// that misses of different packets overlap with work on others. Most packets are plain and pass by
+// what plain_lane.h knows of them; the others, and those it is not sure of, go the whole way.
 void Pipeline::judge(const Snapshot* snapshot, const Ingress& ingress,
                      std::span<const Frame> frames, TimeNs now,
                      std::span<Verdict> verdicts) noexcept {
@@ -40,44 +35,62 @@ void Pipeline::judge(const Snapshot* snapshot, const Ingress& ingress,
     for (Verdict& verdict : verdicts) verdict = {.reason = DropReason::no_table, .rule = {}};
     return;
   }
-  for (std::size_t i = 0; i < frames.size() && i < kFramesAhead; ++i)
-    __builtin_prefetch(frames[i].bytes);
   snapshot_ = snapshot;
+  is_strict_ = snapshot->settings.tracking == Tracking::strict;
+  // While the headers come from memory, what needs none of them.
+  for (const Frame& frame : frames) __builtin_prefetch(frame.bytes);
   fragments_.pass_time(now);
-  stage_.begin(*snapshot, now);
-  const std::span works(works_.data(), frames.size());
-  const bool strict = snapshot->settings.tracking == Tracking::strict;
-  for (std::size_t i = 0; i < frames.size(); ++i) {
-    if (i + kFramesAhead < frames.size()) __builtin_prefetch(frames[i + kFramesAhead].bytes);
-    parse_into(works[i].packet, frames[i], ingress, snapshot->settings);
-    works[i].frame = &frames[i];
-    find_load_balancer(works[i], i == 0 ? nullptr : &works[i - 1], strict);
-    if (strict && i >= kBucketsAhead) find_flow(works[i - kBucketsAhead]);
-  }
-  if (strict) {
-    for (Work& work : works.last(std::min(works.size(), kBucketsAhead))) find_flow(work);
-    ask_rules(works, true);
-  } else {
-    ask_rules(works, false);
-    excuse_from_flows(works);
-    for (Work& work : works) find_flow(work);
-  }
+  stage_.begin(*snapshot, now, frames.empty());
+  begin_plain(frames, ingress);
+  if (others_ != 0) begin_others(frames, ingress);
+  lane_.fetch_flows(plain_.tracked, flows_);
   // Packets of one burst may belong to one flow, so the rest goes in order, one by one.
-  for (std::size_t i = 0; i < frames.size(); ++i) {
-    Verdict& verdict = verdicts[i];
-    verdict.reason = DropReason::none;
-    verdict.flow = FlowKind::none;
-    verdict.lb = works[i].lb.lb;
-    verdict.rule = {};
-    verdict.generation = snapshot->generation();
-    verdict.is_held = false;
-    judge_one(works[i], verdict);
+  const std::uint64_t generation = snapshot->generation();
+  for (std::size_t i = 0;; ++i) {
+    i = is_strict_
+            ? lane_.pass_from<Tracking::strict>(i, plain_, stage_, generation, verdicts)
+            : lane_.pass_from<Tracking::rules_first>(i, plain_, stage_, generation, verdicts);
+    if (i == frames.size()) return;
+    if ((plain_.plain >> i) & 1u) leave_lane(i, frames[i]);
+    verdicts[i] = {.lb = works_[i].lb.lb, .rule = {}, .generation = generation};
+    judge_one(works_[i], verdicts[i]);
   }
-  stage_.finish(frames.empty());
 }
 
-// `before`: the packet before it in the burst, which is often for the same LB.
-void Pipeline::find_load_balancer(Work& work, const Work* before, bool strict) noexcept {
+// Which packets are plain. Those that the rules allow need no flow under rules_first.
+void Pipeline::begin_plain(std::span<const Frame> frames, const Ingress& ingress) noexcept {
+  const auto all = static_cast<PacketMask>((std::uint64_t{1} << frames.size()) - 1);
+  const PacketMask plain = lane_.read(frames, ingress, *snapshot_->table);
+  plain_ = {plain, is_strict_ ? plain : plain & ~lane_.allowed(plain, *snapshot_->table)};
+  others_ = all & ~plain;
+  lane_.fetch_buckets(plain_.tracked, flows_);
+}
+
+// A plain packet that must go the whole way begins here.
+void Pipeline::leave_lane(std::size_t i, const Frame& frame) noexcept {
+  lane_.expand_into(i, frame, works_[i]);
+  if (!is_strict_) works_[i].rules = Work::Rules::refused;
+}
+
+// The others, as far as the stages go for many at once.
+void Pipeline::begin_others(std::span<const Frame> frames, const Ingress& ingress) noexcept {
+  const Work* before = nullptr;
+  for_each_of(others_, [&](std::size_t i) {
+    works_[i].frame = &frames[i];
+    parse_into(works_[i].packet, frames[i], ingress, snapshot_->settings);
+    find_load_balancer(works_[i], before);
+    before = &works_[i];
+  });
+  if (!is_strict_) {
+    ask_rules(others_);
+    excuse_from_flows();
+  }
+  for_each_of(others_, [this](std::size_t i) { find_flow(works_[i]); });
+  if (is_strict_) ask_rules(others_);
+}
+
+// `before`: a packet of the same burst, which is often for the same LB.
+void Pipeline::find_load_balancer(Work& work, const Work* before) noexcept {
   const Packet& packet = work.packet;
   work.lb = {};
   work.needs_flow = false;
@@ -89,20 +102,23 @@ void Pipeline::find_load_balancer(Work& work, const Work* before, bool strict) n
   work.lb = same ? before->lb : snapshot_->table->find_lb(packet.zone, packet.local);
   if (!has_lb(work) || !has_flow_key(packet)) return;
   work.needs_flow = true;
-  if (!strict && passes_by_rules_alone(packet)) return;  // most of these will not be looked for
-  work.hash = flows_.hash(packet.key);
-  flows_.prefetch_bucket(work.hash);
+  // Most of these will not be looked for.
+  if (is_strict_ || !passes_by_rules_alone(packet)) fetch_bucket(work);
 }
 
 // rules_first: what the rules allow needs no flow; the others are fetched only now.
-void Pipeline::excuse_from_flows(std::span<Work> works) noexcept {
-  for (Work& work : works) {
-    if (!work.needs_flow || !passes_by_rules_alone(work.packet)) continue;
+void Pipeline::excuse_from_flows() noexcept {
+  for_each_of(others_, [this](std::size_t i) {
+    Work& work = works_[i];
+    if (!work.needs_flow || !passes_by_rules_alone(work.packet)) return;
     work.needs_flow = work.rules != Work::Rules::allowed;
-    if (!work.needs_flow) continue;
-    work.hash = flows_.hash(work.packet.key);
-    flows_.prefetch_bucket(work.hash);
-  }
+    if (work.needs_flow) fetch_bucket(work);
+  });
+}
+
+void Pipeline::fetch_bucket(Work& work) const noexcept {
+  work.hash = flows_.hash(work.packet.key);
+  flows_.prefetch_bucket(work.hash);
 }
 
 // Whether the bucket names a flow; its line is fetched.
@@ -110,17 +126,18 @@ void Pipeline::find_flow(Work& work) const noexcept {
   if (work.needs_flow) work.cell = flows_.prefetch_flow(work.hash);
 }
 
-// One batch for all packets of the burst that the rules will be asked about: those that may open a
+// One batch for all packets of the set that the rules will be asked about: those that may open a
 // flow and have none, under rules_first all.
-void Pipeline::ask_rules(std::span<Work> works, bool only_new) noexcept {
+void Pipeline::ask_rules(PacketMask set) noexcept {
   std::array<rules::PacketKey, kBurstMax> keys;
-  std::array<Work*, kBurstMax> asking;
+  PacketMask asking = 0;
   std::size_t count = 0;
-  for (Work& work : works) {
-    if (!work.needs_flow || work.packet.kind != PacketKind::transport) continue;
-    if (only_new && (work.cell != FlowTable::kNoCell || !may_open(work.packet))) continue;
+  for_each_of(set, [&](std::size_t i) {
+    const Work& work = works_[i];
+    if (!work.needs_flow || work.packet.kind != PacketKind::transport) return;
+    if (is_strict_ && (work.cell != FlowTable::kNoCell || !may_open(work.packet))) return;
     // Field by field, in place: a key copied whole just after it was written would stall.
-    rules::PacketKey& key = keys[count];
+    rules::PacketKey& key = keys[count++];
     key.remote.high = work.packet.key.remote_high;
     key.remote.low = work.packet.key.remote_low;
     key.remote.family = work.packet.key.family;
@@ -128,12 +145,14 @@ void Pipeline::ask_rules(std::span<Work> works, bool only_new) noexcept {
     key.service = work.packet.service;
     key.protocol = work.packet.protocol;
     key.direction = work.packet.direction;
-    asking[count++] = &work;
-  }
+    asking |= PacketMask{1} << i;
+  });
   if (count == 0) return;
-  const std::uint64_t allowed = snapshot_->table->allows_batch({keys.data(), count});
-  for (std::size_t i = 0; i < count; ++i)
-    asking[i]->rules = (allowed >> i) & 1u ? Work::Rules::allowed : Work::Rules::refused;
+  std::uint64_t allowed = snapshot_->table->allows_batch({keys.data(), count});
+  for_each_of(asking, [&](std::size_t i) {
+    works_[i].rules = allowed & 1u ? Work::Rules::allowed : Work::Rules::refused;
+    allowed >>= 1;
+  });
 }
 
 void Pipeline::judge_one(Work& work, Verdict& verdict) noexcept {

@@ -16,11 +16,12 @@
 #include "dataplane/flow_table.h"
 #include "dataplane/fragments.h"
 #include "dataplane/packet.h"
+#include "dataplane/plain_lane.h"
 #include "dataplane/snapshot.h"
 
 namespace sluice::dataplane {
 
-inline constexpr std::size_t kBurstMax = 32;
+inline constexpr std::size_t kBurstMax = PlainLane::kPacketsMax;
 static_assert(kBurstMax <= rules::kBatchMax);
 
 class Pipeline {
@@ -56,10 +57,14 @@ class Pipeline {
   void report(Counts& counts) const noexcept;
 
  private:
-  void find_load_balancer(Work& work, const Work* before, bool strict) noexcept;
-  void excuse_from_flows(std::span<Work> works) noexcept;
+  void begin_plain(std::span<const Frame> frames, const Ingress& ingress) noexcept;
+  void begin_others(std::span<const Frame> frames, const Ingress& ingress) noexcept;
+  void find_load_balancer(Work& work, const Work* before) noexcept;
+  void excuse_from_flows() noexcept;
+  void fetch_bucket(Work& work) const noexcept;
   void find_flow(Work& work) const noexcept;
-  void ask_rules(std::span<Work> works, bool only_new) noexcept;
+  void ask_rules(PacketMask set) noexcept;
+  void leave_lane(std::size_t i, const Frame& frame) noexcept;
   void judge_one(Work& work, Verdict& verdict) noexcept;
   void judge_by_kind(Work& work, Verdict& verdict) noexcept;
   void judge_icmp(Work& work, Verdict& verdict) noexcept;
@@ -74,8 +79,14 @@ class Pipeline {
   FlowTable& flows_;
   FragmentTracker& fragments_;
   FlowStage stage_;
-  const Snapshot* snapshot_ = nullptr;  // of the burst at hand
-  std::array<Work, kBurstMax> works_;   // the same; kept, as clearing it would cost each burst
+  PlainLane lane_;
+  // Of the burst at hand. Works are kept, as clearing them would cost each burst; those of plain
+  // packets are from earlier.
+  const Snapshot* snapshot_ = nullptr;
+  bool is_strict_ = true;
+  PlainSets plain_;
+  PacketMask others_ = 0;  // the rest, whole parser first
+  std::array<Work, kBurstMax> works_;
 };
 
 }  // namespace sluice::dataplane

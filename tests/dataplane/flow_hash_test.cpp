@@ -100,6 +100,24 @@ TEST_P(FlowHash, SpreadsKeysThatHardlyDiffer) {
   }
 }
 
+// Many in one call are the same as one by one.
+TEST(FlowHashes, OfManyAreThoseOfEach) {
+  for (std::size_t count : {0u, 1u, 7u, 32u}) {
+    std::vector<Ipv4FlowWords> flows;
+    std::vector<std::uint64_t> hashes(count + 1, 42);
+    for (std::uint64_t i = 0; i < count; ++i) {
+      const FlowKey key = key_of(i * 77);
+      flows.push_back({key.ipv4_addresses(), key.identity()});
+      EXPECT_EQ(flows.back().key(), key);
+      EXPECT_EQ(flows.back().zone(), key.zone);
+    }
+    hash_each(flows, kSecrets[4], hashes.data());
+    for (std::size_t i = 0; i < count; ++i)
+      EXPECT_EQ(hashes[i], hash_of(flows[i].key(), kSecrets[4]));
+    EXPECT_EQ(hashes[count], 42u);
+  }
+}
+
 // As many pairs share their low 32 bits as chance has it, and none all 64.
 TEST_P(FlowHash, CollidesAsChanceDoes) {
   constexpr std::uint32_t kKeys = 1 << 18;

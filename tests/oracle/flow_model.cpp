@@ -232,6 +232,7 @@ FlowModel::Step FlowModel::step(Flow& flow, const SpokenPacket& packet) const {
   // rules_first lets so much pass unseen that data and FIN are taken at their word.
   const bool is_believed = now_in_force_.rules_first && !syn && !rst;
   const bool outside = packet.numbers == Numbers::outside && !is_believed;
+  flow.has_jumped |= packet.numbers == Numbers::outside && is_believed;
   if (rst) {
     // The answer to a SYN must acknowledge it.
     const bool refuses = flow.tcp == Tcp::syn_sent && !from_opener;
@@ -317,6 +318,7 @@ bool FlowModel::leaves_open(const SpokenPacket& packet) const {
   if (syn && packet.piece) return true;
   // What a window is worth of which little was seen.
   if (now_in_force_.rules_first && rst && flow.tcp != Tcp::syn_sent) return true;
+  if (flow.has_jumped && syn && ack) return true;
   // After a refusal there is no connection whose window could be known.
   return flow.is_refused && !opens_tcp(packet);
 }

@@ -119,6 +119,7 @@ class FlowModel {
     std::array<bool, 2> known{};
     std::array<bool, 2> fin{};
     bool is_refused = false;  // reset before it was established
+    bool has_jumped = false;  // data outside its window was believed
   };
   enum class Step : std::uint8_t { pass, pass_aside, drop, outside, reopen };
 

@@ -122,7 +122,9 @@ Outcome FragmentModel::judge_fragment(std::uint64_t number, const SpokenPacket& 
     datagram.pieces.push_back(piece);
   if (piece.offset_bytes == 0) {
     Outcome outcome = so_far;
-    datagram.tcp_base = flows_.numbers_for(packet).seq + (packet.tcp_flags & 2 ? 1 : 0);
+    // That of the first that came; one that comes again is judged on its own.
+    if (datagram.state == State::waiting)
+      datagram.tcp_base = flows_.numbers_for(packet).seq + (packet.tcp_flags & 2 ? 1 : 0);
     if (has_transport_header(packet)) {
       outcome = flows_.judge(packet, so_far);
     } else {
