@@ -157,10 +157,20 @@ class Session final : public HttpStream, public std::enable_shared_from_this<Ses
     request_.body = std::move(parser_->get().body());
     lowest().expires_never();
     // The answer may come from the publisher's thread; all else happens on ours.
-    context_.handler(request_, [self = this->shared_from_this()](HttpAnswer answer) {
-      asio::post(self->context_.io,
-                 [self, answer = std::move(answer)]() mutable { self->answer(std::move(answer)); });
+    context_.handler(request_, [lent = lend()](HttpAnswer answer) {
+      asio::post(lent->context_.io,
+                 [self = lent->shared_from_this(), answer = std::move(answer)]() mutable {
+                   self->answer(std::move(answer));
+                 });
     });
+  }
+
+  // Ourselves for another thread: should that one let go last, we still end on ours.
+  std::shared_ptr<Session> lend() {
+    return {this, [self = this->shared_from_this()](Session*) mutable {
+              auto& io = self->context_.io;
+              asio::post(io, [self = std::move(self)] {});
+            }};
   }
 
   // Broken or not to be read on: the connection ends.
