@@ -7,7 +7,10 @@
 // rules_first 15 with 1,000,000; new connections 3 M/s.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdlib>
+#include <vector>
 
 #include "bench/tcp_trace.h"
 #include "dataplane/tally.h"
@@ -128,14 +131,22 @@ BENCHMARK(BM_Pipeline_StrictTcp)
     ->Arg(10'000)
     ->Arg(100'000)
     ->Arg(1'000'000)
-    ->Arg(4'000'000);
+    ->Arg(4'000'000)
+    ->Arg(16'000'000);
 
 void BM_Pipeline_RulesFirstTcp(benchmark::State& state) {
   Settings settings;
   settings.tracking = Tracking::rules_first;
   run_established(state, settings, true);
 }
-BENCHMARK(BM_Pipeline_RulesFirstTcp)->ArgName("flows")->Arg(1000)->Arg(100'000)->Arg(1'000'000);
+BENCHMARK(BM_Pipeline_RulesFirstTcp)
+    ->ArgName("flows")
+    ->Arg(1000)
+    ->Arg(10'000)
+    ->Arg(100'000)
+    ->Arg(1'000'000)
+    ->Arg(4'000'000)
+    ->Arg(16'000'000);
 
 // What counting costs: by worker and reason alone, and by load balancer and rule beside it.
 void BM_Pipeline_CountedTcp(benchmark::State& state) {
@@ -153,6 +164,50 @@ void BM_Pipeline_RulesFirstReplies(benchmark::State& state) {
   run_established(state, settings);
 }
 BENCHMARK(BM_Pipeline_RulesFirstReplies)->ArgName("flows")->Arg(1000)->Arg(1'000'000);
+
+// What a swap costs: a new table under traffic, every live flow judged again by it. `percent`: the
+// time that the same packets take longer, of a second of traffic.
+void BM_Pipeline_SwapTcp(benchmark::State& state) {
+  using Clock = std::chrono::steady_clock;
+  const auto connections = static_cast<std::uint32_t>(state.range(0));
+  bench::TcpTrace trace(connections, std::bit_ceil(std::size_t{4} << 20));
+  Bed bed(std::max(connections + connections / 4, 4096u), {});
+  bed.connect(trace, connections);
+  std::array<Frame, kBurstMax> frames;
+  const auto pass_s = [&] {
+    const auto begin = Clock::now();
+    for (std::size_t burst = 0; burst < trace.bursts(); ++burst) {
+      trace.burst(burst, frames);
+      if (bed.judge(bench::TcpTrace::side_of(burst), frames) != kBurstMax) std::abort();
+      bed.now += 32 * 40;
+    }
+    const double took = std::chrono::duration<double>(Clock::now() - begin).count();
+    trace.go_on();
+    return took;
+  };
+  (void)pass_s();
+  std::vector<double> longer_s;
+  std::uint64_t generation = 1;
+  for (auto _ : state) {
+    const double before = pass_s();
+    const auto next = bench::thousand_rules({}, false, ++generation);
+    bed.snapshot = next;
+    const double with_swap = pass_s();
+    if (!bed.pipeline.is_reviewed(*next) || bed.pipeline.fates().cut != 0) std::abort();
+    longer_s.push_back(with_swap - std::min(before, pass_s()));
+    state.SetIterationTime(with_swap);
+  }
+  const auto middle = longer_s.begin() + static_cast<std::ptrdiff_t>(longer_s.size() / 2);
+  std::nth_element(longer_s.begin(), middle, longer_s.end());
+  state.counters["percent"] = 100 * *middle;
+}
+BENCHMARK(BM_Pipeline_SwapTcp)
+    ->ArgName("flows")
+    ->Arg(1000)
+    ->Arg(100'000)
+    ->Arg(1'000'000)
+    ->UseManualTime()
+    ->Iterations(5);
 
 // SYN -> classify -> insert, and the end of as many flows by their idle time, without end: the
 // sweep must keep up with the rate, or the table would fill.

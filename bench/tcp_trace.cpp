@@ -45,7 +45,8 @@ std::uint32_t folded(std::uint32_t sum) {
 }  // namespace
 
 std::shared_ptr<const dataplane::Snapshot> thousand_rules(dataplane::Settings settings,
-                                                          bool all_outbound) {
+                                                          bool all_outbound,
+                                                          std::uint64_t generation) {
   rules::Group group;
   group.id = 1;
   group.name = "thousand";
@@ -69,7 +70,7 @@ std::shared_ptr<const dataplane::Snapshot> thousand_rules(dataplane::Settings se
   node.load_balancers[1] = std::make_shared<const rules::LoadBalancer>(lb);
   const std::vector<std::string> zones{"edge"};
   return std::make_shared<const dataplane::Snapshot>(
-      dataplane::Snapshot{*rules::Compiler().compile(node, zones, 1), settings});
+      dataplane::Snapshot{*rules::Compiler().compile(node, zones, generation), settings});
 }
 
 TcpTrace::TcpTrace(std::uint32_t connections, std::size_t packets)

@@ -19,7 +19,7 @@ inline constexpr std::size_t kFrameBytes = 64;  // room of one frame; 60 are use
 // Clients stand in a thousand networks, each allowed by a rule of its own. `all_outbound`: as the
 // default group has it, everything may go out; else replies to clients pass by their flows alone.
 [[nodiscard]] std::shared_ptr<const dataplane::Snapshot> thousand_rules(
-    dataplane::Settings settings, bool all_outbound = false);
+    dataplane::Settings settings, bool all_outbound = false, std::uint64_t generation = 1);
 
 // Frames in bursts of kBurstMax, from outside and inside in turn.
 class TcpTrace {

@@ -3,6 +3,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "control/preview.h"
@@ -193,6 +194,11 @@ void Publisher::apply_all(Jobs jobs) {
   }
 }
 
+// Never one that a worker may have seen: its flows remember by what generation they were judged.
+std::uint64_t Publisher::next_generation(const State& before) const {
+  return std::max(before.generation, tried_) + 1;
+}
+
 Publisher::Batch Publisher::begin_batch() const {
   Batch batch;
   batch.before = state_.load();
@@ -204,7 +210,7 @@ Publisher::Batch Publisher::begin_batch() const {
 bool Publisher::take(Batch& batch, Job& job) const {
   if (batch.jobs.size() == kChangesPerGeneration) return false;
   if (batch.accepted != 0 && !job.request.if_match.empty()) return false;
-  const std::uint64_t generation = batch.before->generation + 1;
+  const std::uint64_t generation = next_generation(*batch.before);
   const UnixMs now = clock_();
   auto step = evaluate(job.request, batch.next, now, generation);
   if (step && step->is_dry_run) return false;
@@ -287,10 +293,10 @@ void Publisher::answer(Batch batch, const Applied& applied) {
 // change no more than what it differs by.
 Result<Applied> Publisher::preview(const Job& job) try {
   const StatePtr before = state_.load();
-  auto step = evaluate(job.request, *before, clock_(), before->generation + 1);
+  auto step = evaluate(job.request, *before, clock_(), next_generation(*before));
   if (!step) return tl::unexpected(step.error());
   const auto begin = Steady::now();
-  auto table = compiler_.compile(step->next.node, zones_, before->generation + 1);
+  auto table = compiler_.compile(step->next.node, zones_, next_generation(*before));
   if (!table) return tl::unexpected(table.error());
   Applied applied;
   applied.is_dry_run = true;
@@ -328,6 +334,7 @@ tl::expected<Applied, Publisher::Refusal> Publisher::enforce(const StatePtr& bef
   }
   applied.store_us = us_since(store_begin);
 
+  tried_ = snapshot->generation();
   auto swapped = dataplane_.publish(snapshot);
   if (!swapped) {
     if (store) take_back(*before, *after);

@@ -121,6 +121,7 @@ class Publisher {
   [[nodiscard]] Jobs wait_for_jobs();
   void add_due(Jobs& jobs);
   void apply_all(Jobs jobs);
+  [[nodiscard]] std::uint64_t next_generation(const State& before) const;
   [[nodiscard]] Batch begin_batch() const;
   [[nodiscard]] bool take(Batch& batch, Job& job) const;
   void finish(Batch batch);
@@ -145,8 +146,9 @@ class Publisher {
   Observer observer_;                                    // publisher thread only, once it runs
   rules::Compiler compiler_;                             // publisher thread only
   std::shared_ptr<const dataplane::Snapshot> in_force_;  // publisher thread only
-  std::chrono::steady_clock::time_point due_again_{};    // publisher thread only
-  std::atomic<StatePtr> state_;                          // publisher: w, others: r
+  std::uint64_t tried_ = 0;  // newest generation published or not; publisher thread only
+  std::chrono::steady_clock::time_point due_again_{};  // publisher thread only
+  std::atomic<StatePtr> state_;                        // publisher: w, others: r
 
   mutable std::mutex mutex_;  // guards what follows
   std::condition_variable wake_;

@@ -8,6 +8,16 @@
 #include "rules/service_axis.h"
 
 namespace sluice::dataplane {
+namespace {
+
+constexpr std::size_t kCellsAhead = 8;  // fetched by the sweep
+
+bool is_of_one_lb(const FlowKey& a, const FlowKey& b) noexcept {
+  return a.local_low == b.local_low && a.local_high == b.local_high && a.zone == b.zone &&
+         a.family == b.family;
+}
+
+}  // namespace
 
 rules::PacketKey opener_key(const FlowKey& key, rules::Direction opener,
                             rules::PolicyIndex policy) noexcept {
@@ -25,10 +35,18 @@ rules::PacketKey opener_key(const FlowKey& key, rules::Direction opener,
 void FlowReview::set_snapshot(const Snapshot& snapshot) noexcept {
   snapshot_ = &snapshot;
   if (snapshot.generation() == counts_.generation) return;
-  counts_ = {snapshot.generation(), 0, 0, 0, flows_.live() == 0 ? std::uint64_t{1} : 0};
+  // An older one comes back where a newer one could not be brought into force everywhere.
+  if (snapshot.generation() < counts_.generation) reviewed_ = 0;
+  counts_ = {snapshot.generation(), 0, 0, 0, 0};
   generation_ = static_cast<std::uint32_t>(snapshot.generation());
   drain_until_s_ = flows_.now_s() + snapshot.flows.drain_s;
   sweep_at_ = 0;
+  if (flows_.live() == 0 || snapshot.table->changed() <= reviewed_) complete();
+}
+
+void FlowReview::complete() noexcept {
+  counts_.complete = 1;
+  reviewed_ = counts_.generation;
 }
 
 void FlowReview::decide(Flow& flow, bool allowed) noexcept {
@@ -71,17 +89,29 @@ rules::RuleRef FlowReview::rule_of(Flow& flow, rules::PolicyIndex policy) noexce
   return flow.rule;
 }
 
+bool FlowReview::renew(Flow& flow, const rules::LbMatch& lb) noexcept {
+  if (is_judged(flow, generation_, lb.since) && !(flow.flags & kFlowRuleStale)) return false;
+  if (!may_go_on(flow, lb)) return false;
+  (void)rule_of(flow, lb.policy);
+  return true;
+}
+
 // One batch of lookups out of the cells first .. last - 1; where it ended.
 std::size_t FlowReview::judge_some(std::size_t first, std::size_t last) noexcept {
   std::array<rules::PacketKey, rules::kBatchMax> keys;
   std::array<Flow*, rules::kBatchMax> judged;
   std::size_t count = 0, cell = first;
+  FlowKey before;  // neighbours are often of one LB
+  rules::LbMatch lb;
   for (; cell < last && count < keys.size(); ++cell) {
+    flows_.prefetch(static_cast<FlowIndex>(cell + kCellsAhead));
     Flow* flow = flows_.at(static_cast<FlowIndex>(cell));
-    if (flow == nullptr || flow->generation == generation_ || flows_.is_over(*flow)) continue;
+    if (flow == nullptr || flow->generation == generation_) continue;
     const FlowKey key = flows_.key_of(*flow);
-    const rules::LbMatch lb =
-        snapshot_->table->find_lb(key.zone, {key.local_high, key.local_low, key.family});
+    if (!is_of_one_lb(key, before) || lb.lb == 0)
+      lb = snapshot_->table->find_lb(key.zone, {key.local_high, key.local_low, key.family});
+    before = key;
+    if (lb.lb != 0 && is_judged(*flow, generation_, lb.since)) continue;
     if (lb.lb == 0) {
       decide(*flow, false);
       continue;
@@ -99,7 +129,7 @@ void FlowReview::sweep(std::size_t cells) noexcept {
   const std::size_t used = flows_.used();
   const std::size_t last = std::min(sweep_at_ + cells, used);
   while (sweep_at_ < last) sweep_at_ = judge_some(sweep_at_, last);
-  if (sweep_at_ >= used) counts_.complete = 1;
+  if (sweep_at_ >= used) complete();
 }
 
 }  // namespace sluice::dataplane

@@ -87,9 +87,10 @@ bool FlowStage::has_bad_checksum(const Packet& packet) const noexcept {
 void FlowStage::judge(Work& work, Verdict& verdict) noexcept {
   Flow* flow = flows_.find(work.packet.key, work.hash, work.cell);
   if (flow != nullptr && is_strict_ && is_tcp(work.packet) &&
-      settled().take<Tracking::strict>(*flow, work.packet.tcp, work.packet.direction))
+      settled().take<Tracking::strict>(*flow, work.packet.tcp, work.packet.direction,
+                                       work.lb.since))
     return pass(verdict, FlowKind::established, flow->rule);
-  if (flow != nullptr && !(flow->flags & kFlowEnded) && !review_.may_go_on(*flow, work.lb.policy)) {
+  if (flow != nullptr && !(flow->flags & kFlowEnded) && !review_.may_go_on(*flow, work.lb)) {
     end_by_change(flow, work);
     return drop(verdict, DropReason::revoked);
   }
@@ -255,7 +256,7 @@ Flow* FlowStage::insert(const Work& work, rules::Direction opener, FlowState sta
 bool FlowStage::goes_on(const Work& first) noexcept {
   Flow* flow = flows_.find(first.packet.key, first.hash);
   if (flow == nullptr || (flow->flags & kFlowEnded)) return false;
-  if (review_.may_go_on(*flow, first.lb.policy)) return true;
+  if (review_.may_go_on(*flow, first.lb)) return true;
   end_by_change(flow, first);
   return false;
 }
@@ -275,7 +276,7 @@ bool FlowStage::judge_embedded(Work& work, Verdict& verdict) noexcept {
   if (!work.packet.has_embedded_key) return false;
   Flow* flow = flows_.find(work.packet.key, work.hash, work.cell);
   if (flow == nullptr || (flow->flags & kFlowEnded)) return false;
-  if (!review_.may_go_on(*flow, work.lb.policy)) {
+  if (!review_.may_go_on(*flow, work.lb)) {
     end_by_change(flow, work);
     drop(verdict, DropReason::revoked);
   } else {

@@ -57,6 +57,12 @@ class FlowStage {
   [[nodiscard]] SettledFlows settled() const noexcept {
     return {flows_.view(), review_.generation()};
   }
+  // A flow that settled() does not take for the table alone: after a change. True: it may now.
+  [[nodiscard]] bool renew(Flow& flow, const rules::LbMatch& lb) noexcept {
+    constexpr std::uint8_t kMust = kFlowLive | kFlowReplied;
+    if ((flow.flags & (kMust | kFlowEnded)) != kMust || flows_.is_over(flow)) return false;
+    return review_.renew(flow, lb);
+  }
   // An ICMP error. True: decided (it is about a live flow, or about one that is no longer allowed).
   [[nodiscard]] bool judge_embedded(Work& work, Verdict& verdict) noexcept;
 

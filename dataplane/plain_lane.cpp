@@ -63,7 +63,7 @@ void PlainLane::fetch_flows(PacketMask set, const FlowTable& flows) noexcept {
 }
 
 template <Tracking kTracking>
-std::size_t PlainLane::pass_from(std::size_t i, const PlainSets& sets, const FlowStage& stage,
+std::size_t PlainLane::pass_from(std::size_t i, const PlainSets& sets, FlowStage& stage,
                                  std::uint64_t generation,
                                  std::span<Verdict> verdicts) const noexcept {
   const SettledFlows flows = stage.settled();
@@ -76,7 +76,11 @@ std::size_t PlainLane::pass_from(std::size_t i, const PlainSets& sets, const Flo
     verdict.rule = {};
     if (kTracking == Tracking::strict || ((sets.tracked >> i) & 1u)) {
       Flow* flow = flows.find(cells_[i], plain_.flows[i]);
-      if (flow == nullptr || !flows.take<kTracking>(*flow, plain_.segment(i), direction_)) break;
+      if (flow == nullptr) break;
+      const auto take = [&] {
+        return flows.take<kTracking>(*flow, plain_.segment(i), direction_, lbs_[i].since);
+      };
+      if (!take() && !(stage.renew(*flow, lbs_[i]) && take())) break;
       verdict.flow = FlowKind::established;
       verdict.rule = flow->rule;
     }
@@ -88,10 +92,10 @@ std::size_t PlainLane::pass_from(std::size_t i, const PlainSets& sets, const Flo
   return i;
 }
 template std::size_t PlainLane::pass_from<Tracking::strict>(std::size_t, const PlainSets&,
-                                                            const FlowStage&, std::uint64_t,
+                                                            FlowStage&, std::uint64_t,
                                                             std::span<Verdict>) const noexcept;
 template std::size_t PlainLane::pass_from<Tracking::rules_first>(std::size_t, const PlainSets&,
-                                                                 const FlowStage&, std::uint64_t,
+                                                                 FlowStage&, std::uint64_t,
                                                                  std::span<Verdict>) const noexcept;
 
 void PlainLane::expand_into(std::size_t i, const Frame& frame, Work& work) const noexcept {

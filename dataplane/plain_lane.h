@@ -40,7 +40,7 @@ class PlainLane {
   // data of a flow about which nothing is in question. Returns the first that must go the whole
   // way, or is not plain; the count of frames: none.
   template <Tracking kTracking>
-  [[nodiscard]] std::size_t pass_from(std::size_t i, const PlainSets& sets, const FlowStage& stage,
+  [[nodiscard]] std::size_t pass_from(std::size_t i, const PlainSets& sets, FlowStage& stage,
                                       std::uint64_t generation,
                                       std::span<Verdict> verdicts) const noexcept;
   // For the whole way. `hash` and `cell` are right if they were fetched.

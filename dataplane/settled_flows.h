@@ -9,6 +9,7 @@
 
 #include <cstdint>
 
+#include "dataplane/flow_review.h"
 #include "dataplane/flow_table.h"
 #include "dataplane/tcp_state.h"
 
@@ -29,11 +30,11 @@ class SettledFlows {
   }
 
   // True: it fits, and the flow has taken it in. False: somebody must look closer; nothing was
-  // changed.
+  // changed. `since`: of the flow's LB.
   template <Tracking kTracking>
-  [[nodiscard]] bool take(Flow& flow, const TcpSegment& segment,
-                          rules::Direction direction) const noexcept {
-    if (!is_settled(flow) || is_over(flow)) return false;
+  [[nodiscard]] bool take(Flow& flow, const TcpSegment& segment, rules::Direction direction,
+                          std::uint32_t since) const noexcept {
+    if (!is_settled(flow, since) || is_over(flow)) return false;
     const std::size_t sender = sender_of(flow, direction);
     if constexpr (kTracking == Tracking::strict) {
       if (!tcp_take_data(static_cast<TcpState>(flow.state), flow.sides[sender],
@@ -47,11 +48,12 @@ class SettledFlows {
   }
 
  private:
-  // Seen both ways, judged by the table in force, and simply allowed.
-  [[nodiscard]] bool is_settled(const Flow& flow) const noexcept {
+  // Seen both ways, judged as the table in force would, and simply allowed.
+  [[nodiscard]] bool is_settled(const Flow& flow, std::uint32_t since) const noexcept {
     constexpr std::uint8_t kMust = kFlowLive | kFlowReplied;
     constexpr std::uint8_t kQuestions = kFlowRefused | kFlowDraining | kFlowEnded | kFlowRuleStale;
-    return (flow.flags & (kMust | kQuestions)) == kMust && flow.generation == generation_;
+    return (flow.flags & (kMust | kQuestions)) == kMust &&
+           FlowReview::is_judged(flow, generation_, since);
   }
   // Which of flow.sides: [0] is the opener.
   [[nodiscard]] static std::size_t sender_of(const Flow& flow,

@@ -236,6 +236,7 @@ class Compiler::Change {
   std::shared_ptr<const Table> commit(std::uint64_t generation) {
     table_ = std::make_shared<Table>(*cache_.table);
     table_->generation_ = generation;
+    since_ = static_cast<std::uint32_t>(generation);
     table_->system_ = system_;
     for (auto& [id, index] : new_groups_) cache_.groups[id] = index;
     for (auto& [index, policy] : rebuilt_) put(index, std::move(policy));
@@ -244,6 +245,7 @@ class Compiler::Change {
     if (addresses_changed_) index_addresses();
     free_unused();
     table_->levels_ = cache_.sums.levels();
+    if (is_judged_otherwise_ || addresses_changed_) table_->changed_ = generation;
     cache_.node = node_;
     cache_.table = table_;
     return table_;
@@ -258,6 +260,7 @@ class Compiler::Change {
       place = static_cast<PolicyIndex>(cache_.uses.size());
       cache_.uses.emplace_back();
       table_->policies_.emplace_back();
+      table_->policy_since_.emplace_back();
       table_->images_.resize(table_->images_.size() + 2);
     }
     cache_.uses[place] = {ids, 0};
@@ -276,30 +279,36 @@ class Compiler::Change {
           policy == nullptr ? nullptr : policy->images[direction]->lines();
     }
     place = std::move(policy);
+    table_->policy_since_[index] = since_;
+    is_judged_otherwise_ = true;
   }
 
   // An LB's place is its rank among the node's LBs, so that both walks agree without a map.
   void move_load_balancers() {
-    const std::vector<PolicyIndex>& old = cache_.table->policy_of_;
-    std::vector<PolicyIndex> policy_of;
+    const std::vector<Table::Ruling>& old = cache_.table->ruling_of_;
+    std::vector<Table::Ruling> ruling_of;
     if (node_.load_balancers.is_same(cache_.node.load_balancers)) return;
-    policy_of.reserve(node_.load_balancers.size());
+    ruling_of.reserve(node_.load_balancers.size());
     auto before = cache_.node.load_balancers.begin();
     const auto end = cache_.node.load_balancers.end();
     std::size_t rank = 0;  // of `before`
     for (const auto& [id, lb] : node_.load_balancers) {
-      for (; before != end && before->first < id; ++before, ++rank) leave(old[rank]);
+      for (; before != end && before->first < id; ++before, ++rank) leave(old[rank].policy);
       const bool known = before != end && before->first == id;
       if (known && before->second == lb) {
-        policy_of.push_back(old[rank]);
+        ruling_of.push_back(old[rank]);
       } else {
-        if (known) leave(old[rank]);
-        policy_of.push_back(enter(*lb));
+        if (known) leave(old[rank].policy);
+        const PolicyIndex policy = enter(*lb);
+        const bool same = known && policy == old[rank].policy && before->second->zone == lb->zone &&
+                          before->second->addresses == lb->addresses;
+        ruling_of.push_back({policy, same ? old[rank].since : since_});
+        is_judged_otherwise_ |= !same;
       }
       if (known) ++before, ++rank;
     }
-    for (; before != end; ++before, ++rank) leave(old[rank]);
-    table_->policy_of_ = std::move(policy_of);
+    for (; before != end; ++before, ++rank) leave(old[rank].policy);
+    table_->ruling_of_ = std::move(ruling_of);
   }
 
   PolicyIndex enter(const LoadBalancer& lb) {
@@ -359,6 +368,8 @@ class Compiler::Change {
   std::shared_ptr<const SystemIndex> system_;
   std::set<GroupId> changed_groups_;
   bool addresses_changed_ = false;
+  bool is_judged_otherwise_ = false;  // some LB, or what was one
+  std::uint32_t since_ = 0;           // low half of the generation in the making
   std::map<GroupId, std::shared_ptr<const GroupIndex>> new_groups_;
   std::map<GroupIds, Built> new_policies_;
   std::vector<std::pair<PolicyIndex, Built>> rebuilt_;

@@ -26,26 +26,28 @@ template <class Number>
 void GroupIndex::Axis<Number>::fill(std::vector<Entry>& entries) {
   std::stable_sort(entries.begin(), entries.end(),
                    [](const Entry& a, const Entry& b) { return a.from < b.from; });
-  const std::size_t blocks = (entries.size() + kBlock - 1) / kBlock;
-  from.assign(blocks * kBlock, static_cast<Number>(~Number{0}));
-  to.assign(blocks * kBlock, 0);
-  first.assign(blocks * kBlock, 0);
-  last.assign(blocks * kBlock, 0);
-  position.assign(blocks * kBlock, kNone);
-  block_to.assign(blocks, 0);
+  Number reach = 0;
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const Entry& entry = entries[i];
-    if (i % kBlock == 0) block_from.push_back(entry.from);
-    block_to[i / kBlock] = std::max(block_to[i / kBlock], entry.to);
-    from[i] = entry.from;
-    to[i] = entry.to;
-    first[i] = entry.first;
-    last[i] = entry.last;
-    position[i] = entry.position;
+    reach = std::max(reach, entry.to);
+    if (i % kBlock == 0) block_to.push_back(entry.to);
+    block_to.back() = std::max(block_to.back(), entry.to);
+    rows.push_back({entry.to, reach, entry.first, entry.last, entry.position, entry.id});
+  }
+  std::vector<Number> from;
+  for (const Entry& entry : entries) from.push_back(entry.from);
+  while (!from.empty()) {
+    std::vector<Number> above;
+    for (std::size_t i = 0; i < from.size() && from.size() > kBlock; i += kBlock)
+      above.push_back(from[i]);
+    const std::size_t size = from.size();
+    from.resize((size + kBlock - 1) / kBlock * kBlock, static_cast<Number>(~Number{0}));
+    levels.push_back({size, std::move(from)});
+    from = std::move(above);
   }
 }
 
-GroupIndex::GroupIndex(ResolvedGroup group) : group_(std::move(group)) {
+GroupIndex::GroupIndex(ResolvedGroup group) : group_(std::move(group)), id_(group_.group->id) {
   std::array<std::array<std::vector<Axis<std::uint32_t>::Entry>, kAxes>, 2> ipv4;
   std::array<std::array<std::vector<Axis<Uint128>::Entry>, kAxes>, 2> ipv6;
   const std::vector<Rule>& rules = group_.group->rules;
@@ -57,10 +59,10 @@ GroupIndex::GroupIndex(ResolvedGroup group) : group_(std::move(group)) {
         if (range.first.family == Family::ipv4) {
           ipv4[direction][span.axis].push_back({static_cast<std::uint32_t>(range.first.low),
                                                 static_cast<std::uint32_t>(range.last.low),
-                                                span.first, span.last, i});
+                                                span.first, span.last, i, rules[i].id});
         } else {
           ipv6[direction][span.axis].push_back(
-              {range.first.value(), range.last.value(), span.first, span.last, i});
+              {range.first.value(), range.last.value(), span.first, span.last, i, rules[i].id});
         }
       }
     }
@@ -74,40 +76,53 @@ GroupIndex::GroupIndex(ResolvedGroup group) : group_(std::move(group)) {
 }
 
 template <class Number>
-GroupIndex::Position GroupIndex::Axis<Number>::first_rule(Number address,
-                                                          std::uint16_t service) const noexcept {
-  Position best = kNone;
-  // Blocks from `end` on begin behind the address.
-  const auto end = static_cast<std::size_t>(
-      std::upper_bound(block_from.begin(), block_from.end(), address) - block_from.begin());
-  for (std::size_t block = 0; block < end; ++block) {
-    if (block_to[block] < address) continue;
-    for (std::size_t i = block * kBlock; i < (block + 1) * kBlock; ++i) {
-      const bool allows =
-          (from[i] <= address) & (address <= to[i]) & (first[i] <= service) & (service <= last[i]);
-      const Position candidate = allows ? position[i] : kNone;
-      best = candidate < best ? candidate : best;
+std::size_t GroupIndex::Axis<Number>::rows_to(Number address) const noexcept {
+  std::size_t at = 0;
+  for (std::size_t i = levels.size(); i-- > 0;) {
+    const Number* from = &levels[i].from[at * kBlock];
+    std::size_t count = 0;
+    for (std::size_t k = 0; k < kBlock; ++k) count += from[k] <= address ? 1 : 0;
+    if (count == 0) return 0;  // before all
+    at = std::min(at * kBlock + count, levels[i].size) - 1;
+  }
+  return levels.empty() ? 0 : at + 1;
+}
+
+template <class Number>
+auto GroupIndex::Axis<Number>::first_rule(Number address, std::uint16_t service) const noexcept
+    -> const Row* {
+  std::size_t row = rows_to(address);
+  const Row* best = nullptr;
+  while (row-- > 0 && rows[row].reach >= address) {
+    const Row& rule = rows[row];
+    if (row % kBlock == kBlock - 1 && block_to[row / kBlock] < address) {
+      row -= kBlock - 1;
+      continue;
     }
+    const bool allows = (address <= rule.to) & (rule.first <= service) & (service <= rule.last);
+    if (allows && (best == nullptr || rule.position < best->position)) best = &rule;
   }
   return best;
 }
 
 template <class Number>
 std::size_t GroupIndex::Axis<Number>::size_bytes() const noexcept {
-  return from.size() * (2 * sizeof(Number) + 2 * sizeof(std::uint16_t) + sizeof(Position)) +
-         block_from.size() * 2 * sizeof(Number);
+  std::size_t bytes = rows.size() * sizeof(Row) + block_to.size() * sizeof(Number);
+  for (const Level& level : levels) bytes += level.from.size() * sizeof(Number);
+  return bytes;
 }
 
 std::optional<RuleRef> GroupIndex::rule_of(const PacketKey& key) const noexcept {
   const ServicePoint point = service_point(key.protocol, key.service);
   const auto direction = static_cast<std::size_t>(key.direction);
-  const Position first =
-      key.remote.family == Family::ipv4
-          ? ipv4_[direction][point.axis].first_rule(static_cast<std::uint32_t>(key.remote.low),
-                                                    point.number)
-          : ipv6_[direction][point.axis].first_rule(key.remote.value(), point.number);
-  if (first == kNone) return std::nullopt;
-  return RuleRef{group_.group->id, group_.group->rules[first].id};
+  const auto ref_of = [this](const auto* rule) -> std::optional<RuleRef> {
+    if (rule == nullptr) return std::nullopt;
+    return RuleRef{id_, rule->id};
+  };
+  return key.remote.family == Family::ipv4
+             ? ref_of(ipv4_[direction][point.axis].first_rule(
+                   static_cast<std::uint32_t>(key.remote.low), point.number))
+             : ref_of(ipv6_[direction][point.axis].first_rule(key.remote.value(), point.number));
 }
 
 std::size_t GroupIndex::size_bytes() const noexcept {

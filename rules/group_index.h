@@ -3,12 +3,13 @@
 // The cold index: which rule of a group allows a packet. Asked when a flow opens, never per packet.
 //
 // One index a group, shared by every policy that holds the group; a policy asks its groups in
-// order. For each axis and family the rules lie sorted by the first address of their network, in
-// blocks that know the greatest last address in them. A block is looked into only if it may reach
-// the packet's address; all rules of a block are compared at once, and the earliest in the group's
-// order wins. No trees, no merging: memory is O(rules), building is a sort.
+// order. For each axis and family the rules lie sorted by the first address of their network. The
+// last that begins before the packet's address is searched, 16 at a time, and from there they are
+// asked backwards, until none before reaches the address: each knows how far those up to it reach.
+// The earliest in the group's order wins. Nothing is merged: memory is O(rules), building a sort.
 //
-// Cost: the rules are read in runs of 16; those of /8-/32 networks leave a few blocks of many.
+// Cost: where networks lie apart, a line for each factor of 16 in the rules, and one; behind large
+// networks, the blocks of 16 rules that one of them stands in.
 #pragma once
 
 #include <array>
@@ -44,31 +45,46 @@ class GroupIndex {
 
  private:
   using Position = std::uint32_t;  // of a rule in the group
-  static constexpr Position kNone = ~Position{0};
   static constexpr std::size_t kBlock = 16;
 
-  // Rules of one (direction, axis, family), in columns; the last block is filled up with rules
-  // that no address reaches.
+  // Rules of one (direction, axis, family), by the first address of their network.
   template <class Number>
   struct Axis {
-    std::vector<Number> from, to;
-    std::vector<std::uint16_t> first, last;  // services
-    std::vector<Position> position;
-    std::vector<Number> block_from, block_to;  // least from, greatest to of each block
+    struct Row {
+      Number to;                  // last address of the network
+      Number reach;               // the greatest `to` of this row and all before
+      std::uint16_t first, last;  // services
+      Position position;
+      RuleId id;
+    };
+    std::vector<Row> rows;
+    std::vector<Number> block_to;  // the greatest `to` of each block
+    // First addresses: of each row, of each block, of each 16 blocks, … up to one block of them.
+    // Blocks are filled up with the family's last address.
+    struct Level {
+      std::size_t size = 0;  // without what fills up
+      std::vector<Number> from;
+    };
+    std::vector<Level> levels;
 
     struct Entry {
       Number from, to;
       std::uint16_t first, last;
       Position position;
+      RuleId id;
     };
     void fill(std::vector<Entry>& entries);
-    [[nodiscard]] Position first_rule(Number address, std::uint16_t service) const noexcept;
+    // How many rows begin at the address or before.
+    [[nodiscard]] std::size_t rows_to(Number address) const noexcept;
+    // Null: none allows it.
+    [[nodiscard]] const Row* first_rule(Number address, std::uint16_t service) const noexcept;
     [[nodiscard]] std::size_t size_bytes() const noexcept;
   };
   template <class Number>
   using Axes = std::array<std::array<Axis<Number>, kAxes>, 2>;  // by direction
 
   ResolvedGroup group_;
+  GroupId id_;
   Axes<std::uint32_t> ipv4_;
   Axes<Uint128> ipv6_;
 };

@@ -39,7 +39,7 @@ class ImageSums {
  public:
   void add(const PolicyImage& image) { count(image, +1); }
   void remove(const PolicyImage& image) { count(image, -1); }
-  [[nodiscard]] TreeLevels levels() const { return {deepest(ipv4_), deepest(ipv6_)}; }
+  [[nodiscard]] RowLevels levels() const { return {deepest(ipv4_), deepest(ipv6_)}; }
 
  private:
   using Images = std::array<std::int64_t, kLevelsMax + 1>;  // with so many levels

@@ -168,22 +168,22 @@ std::uint32_t ImageWriter::write_port_map(std::span<const ServiceRun> runs) {
   return offset_of(line);
 }
 
-void ImageWriter::set_tree(Family family, std::span<const std::uint32_t> borders,
-                           const SetColumns& columns) {
-  write_tree(head_line(family), borders, columns);
+void ImageWriter::set_row(Family family, std::span<const std::uint32_t> borders,
+                          const SetColumns& columns) {
+  write_row(head_line(family), borders, columns);
 }
-void ImageWriter::set_tree(Family family, std::span<const std::uint64_t> borders,
-                           const SetColumns& columns) {
-  write_tree(head_line(family), borders, columns);
+void ImageWriter::set_row(Family family, std::span<const std::uint64_t> borders,
+                          const SetColumns& columns) {
+  write_row(head_line(family), borders, columns);
 }
 
-SetSlot ImageWriter::low_tree(std::span<const std::uint64_t> borders, const SetColumns& columns) {
+SetSlot ImageWriter::low_row(std::span<const std::uint64_t> borders, const SetColumns& columns) {
   if (borders.size() <= kLeafBorders) return low_leaf(borders, columns);
   const std::size_t line = new_lines(kHeadLines);
   if (full_) return {};
   *at<FamilyHead>(line) = empty_head();
-  write_tree(line, borders, columns);
-  return {set_ref(SetKind::tree, line).bits};
+  write_row(line, borders, columns);
+  return {set_ref(SetKind::row, line).bits};
 }
 
 SetSlot ImageWriter::low_leaf(std::span<const std::uint64_t> borders, const SetColumns& columns) {
@@ -200,8 +200,8 @@ SetSlot ImageWriter::low_leaf(std::span<const std::uint64_t> borders, const SetC
 }
 
 template <class Number>
-void ImageWriter::write_tree(std::size_t line, std::span<const Number> borders,
-                             const SetColumns& columns) {
+void ImageWriter::write_row(std::size_t line, std::span<const Number> borders,
+                            const SetColumns& columns) {
   FamilyHead head = *at<FamilyHead>(line);
   write_borders(head, borders);
   write_columns(head, columns);
@@ -293,7 +293,7 @@ std::shared_ptr<const PolicyImage> ImageWriter::finish() {
   const auto levels = [&](Family family) {
     return static_cast<std::uint8_t>(std::max(head(family).levels, std::uint32_t{1}));
   };
-  const TreeLevels deepest{levels(Family::ipv4), levels(Family::ipv6)};
+  const RowLevels deepest{levels(Family::ipv4), levels(Family::ipv6)};
   lines_.shrink_to_fit();
   return std::make_shared<const PolicyImage>(std::move(lines_), deepest);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Writes a PolicyImage: sets of services and port maps, each stored once, and address trees.
+// Writes a PolicyImage: sets of services and port maps, each stored once, and rows of borders.
 #pragma once
 
 #include <array>
@@ -34,10 +34,10 @@ class ImageWriter {
 
   // Interval i begins after borders[i - 1] and ends with borders[i]; it has columns[axis][i].
   // Every column has borders.size() + 1 sets.
-  void set_tree(Family family, std::span<const std::uint32_t> borders, const SetColumns& columns);
-  void set_tree(Family family, std::span<const std::uint64_t> borders, const SetColumns& columns);
-  // A tree to stand in the place of the sets of an IPv6 high half.
-  [[nodiscard]] SetSlot low_tree(std::span<const std::uint64_t> borders, const SetColumns& columns);
+  void set_row(Family family, std::span<const std::uint32_t> borders, const SetColumns& columns);
+  void set_row(Family family, std::span<const std::uint64_t> borders, const SetColumns& columns);
+  // A row to stand in the place of the sets of an IPv6 high half.
+  [[nodiscard]] SetSlot low_row(std::span<const std::uint64_t> borders, const SetColumns& columns);
 
   // More than kLinesMax were asked for; what is written since is meaningless.
   [[nodiscard]] bool is_full() const { return full_; }
@@ -58,8 +58,7 @@ class ImageWriter {
   [[nodiscard]] SetRef write_bitmap(std::span<const ServiceRun> runs);
   [[nodiscard]] std::uint32_t write_port_map(std::span<const ServiceRun> runs);
   template <class Number>
-  void write_tree(std::size_t head_line, std::span<const Number> borders,
-                  const SetColumns& columns);
+  void write_row(std::size_t head_line, std::span<const Number> borders, const SetColumns& columns);
   template <class Number>
   void write_borders(FamilyHead& head, std::span<const Number> borders);
   template <class Number>

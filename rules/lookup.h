@@ -20,7 +20,7 @@ enum class InstructionSet : std::uint8_t { scalar, avx2, avx512 };
 // What a lookup knows of all images of a table.
 struct ImageSet {
   const Line* const* images = nullptr;  // [policy * 2 + direction]
-  TreeLevels levels;                    // of the deepest
+  RowLevels levels;                     // of the deepest
 };
 
 // Bit i of the answer: a rule allows keys[i]. count <= kBatchMax.

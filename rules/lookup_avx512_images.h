@@ -2,7 +2,7 @@
 //
 // How a batch reads its images: OneImage where all keys ask the same, ManyImages where each has its
 // own. Both offer
-//   levels()           of the trees; 0: no rule names a network
+//   levels()           of the rows; 0: no rule names a network
 //   image(i)           of key i
 //   any_source(batch)  bit i: the service of key i is open to any source
 //   descend(batch)     addresses to intervals, in batch.node

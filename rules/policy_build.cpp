@@ -76,7 +76,7 @@ class FamilyBuilder {
     write_any_source(writer, family);
     if (areas_.empty()) return;
     sweep(writer);
-    if (!writer.is_full()) write_tree(writer);
+    if (!writer.is_full()) write_row(writer);
   }
 
  private:
@@ -151,7 +151,7 @@ class FamilyBuilder {
     holding.erase(place);
   }
 
-  void write_tree(ImageWriter& writer);
+  void write_row(ImageWriter& writer);
 
   std::array<std::vector<ServiceRun>, kAxes> any_;
   std::vector<Area<Number>> areas_;
@@ -162,12 +162,12 @@ class FamilyBuilder {
 };
 
 template <>
-void FamilyBuilder<std::uint32_t>::write_tree(ImageWriter& writer) {
-  writer.set_tree(Family::ipv4, borders_, columns_of(rows_));
+void FamilyBuilder<std::uint32_t>::write_row(ImageWriter& writer) {
+  writer.set_row(Family::ipv4, borders_, columns_of(rows_));
 }
 
-// Intervals of 128 bits as a tree over the high 64 bits. A high half inside which the rows change
-// gets a tree of its own over the low 64 bits.
+// Intervals of 128 bits as a row over the high 64 bits. A high half inside which the rows change
+// gets a row of its own over the low 64 bits.
 class HalvesBuilder {
  public:
   HalvesBuilder(std::span<const Uint128> borders, std::span<const Row> rows)
@@ -185,7 +185,7 @@ class HalvesBuilder {
     }
     end_at(kLast, rows_.back());
     highs_.pop_back();  // what comes last needs no border
-    writer.set_tree(Family::ipv6, highs_, columns_of(high_rows_));
+    writer.set_row(Family::ipv6, highs_, columns_of(high_rows_));
   }
 
  private:
@@ -217,7 +217,7 @@ class HalvesBuilder {
       low_rows.push_back(rows_[at_ + 1]);
     }
     Row row;
-    row.fill(writer.low_tree(lows, columns_of(low_rows)));
+    row.fill(writer.low_row(lows, columns_of(low_rows)));
     return row;
   }
 
@@ -229,7 +229,7 @@ class HalvesBuilder {
 };
 
 template <>
-void FamilyBuilder<Uint128>::write_tree(ImageWriter& writer) {
+void FamilyBuilder<Uint128>::write_row(ImageWriter& writer) {
   HalvesBuilder(borders_, rows_).write(writer);
 }
 

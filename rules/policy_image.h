@@ -33,7 +33,7 @@ enum class SetKind : std::uint8_t {
   bitmap = 2,  // 65,536 bits
   // No sets, but what says more of the low 64 bits of the address (IPv6 only):
   leaf = 4,  // a LowLeaf
-  tree = 5,  // a FamilyHead
+  row = 5,   // a FamilyHead
 };
 
 // A list holds turns: the numbers from which on membership is the other one, beginning with "not
@@ -57,7 +57,7 @@ struct SetRef {
     return static_cast<SetKind>((bits >> 8) & 7);
   }
   [[nodiscard, gnu::always_inline]] constexpr bool is_list() const { return (bits & 0x700) == 0; }
-  // A leaf or a tree.
+  // A leaf or a row.
   [[nodiscard, gnu::always_inline]] constexpr bool is_low() const { return (bits & 0x400) != 0; }
   // List: count of turns. Pages: whether number 0 is in.
   [[nodiscard, gnu::always_inline]] constexpr std::uint32_t length() const {
@@ -158,23 +158,23 @@ inline constexpr std::size_t kFirstFreeLine =
     kNothingLine + (kPortMapPages + kPageBytes + kLineBytes - 1) / kLineBytes;
 
 // How many levels of borders one image, or at most those of a table, have.
-struct TreeLevels {
+struct RowLevels {
   std::uint8_t ipv4 = 1;
   std::uint8_t ipv6 = 1;  // over the high 64 bits
-  bool operator==(const TreeLevels&) const = default;
+  bool operator==(const RowLevels&) const = default;
 };
 
 // An immutable image and its memory.
 class PolicyImage {
  public:
-  PolicyImage(std::pmr::vector<Line> lines, TreeLevels levels)
+  PolicyImage(std::pmr::vector<Line> lines, RowLevels levels)
       : lines_(std::move(lines)), levels_(levels) {}
   // The same bytes in other memory: a worker's own replica.
   [[nodiscard]] static std::shared_ptr<const PolicyImage> copy(
       std::shared_ptr<const PolicyImage> original, std::pmr::memory_resource& memory);
 
   [[nodiscard]] const Line* lines() const noexcept { return lines_.data(); }
-  [[nodiscard]] TreeLevels levels() const noexcept { return levels_; }
+  [[nodiscard]] RowLevels levels() const noexcept { return levels_; }
   [[nodiscard]] std::size_t size_bytes() const noexcept { return lines_.size() * sizeof(Line); }
   [[nodiscard]] bool operator==(const PolicyImage& other) const noexcept;
   [[nodiscard]] std::uint64_t hash() const noexcept;
@@ -185,7 +185,7 @@ class PolicyImage {
 
  private:
   std::pmr::vector<Line> lines_;
-  TreeLevels levels_;
+  RowLevels levels_;
   std::shared_ptr<const PolicyImage> original_;  // held, so that its place is not another's
 };
 

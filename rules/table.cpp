@@ -61,8 +61,9 @@ std::size_t Table::image_bytes() const {
 
 std::size_t Table::size_bytes() const {
   std::size_t bytes = sizeof(*this) + (lb_index_ == nullptr ? 0 : lb_index_->size_bytes()) +
-                      policy_of_.size() * sizeof(PolicyIndex) +
-                      policies_.size() * (2 * sizeof(Line*) + sizeof(std::shared_ptr<Policy>));
+                      ruling_of_.size() * sizeof(Ruling) +
+                      policies_.size() * (2 * sizeof(Line*) + sizeof(std::uint32_t) +
+                                          sizeof(std::shared_ptr<Policy>));
   if (system_ != nullptr) bytes += system_->size_bytes();
   std::unordered_set<const GroupIndex*> counted;
   for (const auto& policy : policies_) {
@@ -76,8 +77,8 @@ std::size_t Table::size_bytes() const {
 
 std::vector<PolicyReport> Table::policy_reports() const {
   std::vector<std::size_t> users(policies_.size());
-  for (PolicyIndex policy : policy_of_)
-    if (policy < users.size()) ++users[policy];
+  for (const Ruling& ruling : ruling_of_)
+    if (ruling.policy < users.size()) ++users[ruling.policy];
   std::vector<PolicyReport> reports;
   for (std::size_t i = 0; i < policies_.size(); ++i) {
     if (policies_[i] == nullptr) continue;

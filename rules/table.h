@@ -60,6 +60,7 @@
 // each group (group_index.h), shared by all policies that hold the group.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -81,6 +82,7 @@ namespace sluice::rules {
 struct LbMatch {
   LbId lb = 0;  // 0: no LB owns the address
   PolicyIndex policy = 0;
+  std::uint32_t since = 0;  // low half of the generation from which on it is judged as it is now
 };
 
 // What the LBs with one set of groups share.
@@ -106,8 +108,12 @@ class Table {
   [[nodiscard]] LbMatch find_lb(std::uint16_t zone, const Address& local) const noexcept {
     const LbIndex::Owner owner = lb_index_->find(zone, local);
     if (owner.lb == 0) return {};
-    return {owner.lb, policy_of_[owner.place]};
+    const Ruling& ruling = ruling_of_[owner.place];
+    return {owner.lb, ruling.policy, std::max(ruling.since, policy_since_[ruling.policy])};
   }
+
+  // The generation from which on every address of the node is judged as it is now.
+  [[nodiscard]] std::uint64_t changed() const noexcept { return changed_; }
 
   // Does a rule of the key's policy and direction allow it? Any policy index but one from this
   // table's find_lb is undefined.
@@ -152,16 +158,24 @@ class Table {
  private:
   friend class Compiler;
 
+  // Of an LB.
+  struct Ruling {
+    PolicyIndex policy;
+    std::uint32_t since;  // low half of the generation that gave it this policy or its addresses
+  };
+
   [[nodiscard]] ImageSet image_set() const noexcept { return {images_.data(), levels_}; }
 
   std::uint64_t generation_ = 0;
   LookupBatch lookup_ = lookup_batch(best_instruction_set());
   std::shared_ptr<const LbIndex> lb_index_;
-  std::shared_ptr<const SystemIndex> system_;            // null: no system rules
-  std::vector<PolicyIndex> policy_of_;                   // by LbPlace
+  std::shared_ptr<const SystemIndex> system_;  // null: no system rules
+  std::uint64_t changed_ = 0;
+  std::vector<Ruling> ruling_of_;                        // by LbPlace
+  std::vector<std::uint32_t> policy_since_;              // low half of the generation that made it
   std::vector<const Line*> images_;                      // policy * 2 + direction; null: no policy
   std::vector<std::shared_ptr<const Policy>> policies_;  // null: free for another policy
-  TreeLevels levels_;                                    // of the deepest image
+  RowLevels levels_;                                     // of the deepest image
   std::size_t policies_in_use_ = 0;
   std::size_t load_balancers_ = 0;
 };

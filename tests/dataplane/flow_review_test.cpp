@@ -3,6 +3,7 @@
 // Live flows under a new table, where packets and the sweep come by in any order.
 #include "dataplane/flow_review.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <random>
@@ -97,6 +98,81 @@ TEST(FlowReview, EndsByItselfWhereNoPacketComes) {
   for (; !bed.pipeline.is_reviewed(*one); ++rounds) bed.idle(*one);
   EXPECT_LT(rounds, 20);
   EXPECT_EQ(bed.pipeline.fates().cut, kClients);
+}
+
+// Two LBs of a node that changes under one compiler.
+struct ChangingNode {
+  rules::Compiler compiler;
+  std::string ports[2] = {"53,54", "53,54"};
+
+  std::shared_ptr<const Snapshot> at(std::uint64_t generation) {
+    std::string groups, lbs;
+    for (int i : {0, 1}) {
+      groups += fmt::format(
+          R"({}{{"name":"g{}","rules":[
+          {{"rule_type":"Inbound","protocol_name":"UDP","network":"any","port_range":"{}"}},
+          {{"rule_type":"Outbound","protocol_name":"TCP","network":"any","port_range":"1"}}]}})",
+          i == 0 ? "" : ",", i, ports[i]);
+      lbs += fmt::format(R"({}{{"name":"l{}","addresses":["10.0.0.1{}","fd00::1{}"],
+          "security_groups":["g{}"]}})",
+                         i == 0 ? "" : ",", i, i, i, i);
+    }
+    const auto document = rules::node_from_json(*rules::parse_json(
+        fmt::format(R"({{"security_groups":[{}],"load_balancers":[{}]}})", groups, lbs)));
+    // What did not change is the same value, as the service has it.
+    if (node.groups.empty()) node = document->node;
+    for (const auto& [id, group] : document->node.groups)
+      if (group->rules != node.groups.at(id)->rules) node.groups[id] = group;
+    const std::vector<std::string> zones{""};
+    return std::make_shared<const Snapshot>(Snapshot{*compiler.compile(node, zones, generation)});
+  }
+  rules::Node node;
+};
+
+TEST(FlowReview, LeavesAloneWhatAChangeDoesNotTouch) {
+  ChangingNode node;
+  Bed bed;
+  const auto first = node.at(1);
+  for (std::uint32_t i = 0; i < 100; ++i) ASSERT_TRUE(bed.judge(*first, i, 54).passes());
+  node.ports[1] = "53";
+  const auto of_another = node.at(2);
+  EXPECT_TRUE(bed.judge(*of_another, 0, 54).passes());
+  while (!bed.pipeline.is_reviewed(*of_another)) bed.idle(*of_another);
+  EXPECT_EQ(bed.pipeline.fates().cut, 0u);
+  const auto nothing = node.at(3);
+  bed.judge(*nothing, 0, 54);
+  EXPECT_TRUE(bed.pipeline.is_reviewed(*nothing));  // at once
+  node.ports[0] = "53";
+  const auto of_its_own = node.at(4);
+  EXPECT_EQ(bed.judge(*of_its_own, 0, 54).reason, DropReason::revoked);
+  while (!bed.pipeline.is_reviewed(*of_its_own)) bed.idle(*of_its_own);
+  EXPECT_EQ(bed.pipeline.fates().cut, 100u);
+}
+
+// A change that could not be brought into force everywhere is taken back: what it alone allowed
+// ends, also where the next change does not touch that LB.
+TEST(FlowReview, JudgesAgainWhatANewerTableOpenedWhereAnOlderOneComesBack) {
+  for (const bool sweeps : {false, true}) {
+    ChangingNode node;
+    Bed bed;
+    node.ports[0] = "53";
+    const auto before = node.at(1);
+    ASSERT_TRUE(bed.judge(*before, 0, 53).passes());
+    node.ports[0] = "53,54";
+    const auto failed = node.at(2);
+    ASSERT_TRUE(bed.judge(*failed, 1, 54).passes());
+    ASSERT_TRUE(bed.judge(*failed, 3, 54).passes());
+    EXPECT_EQ(bed.judge(*before, 1, 54).reason, DropReason::revoked);
+    if (sweeps) {
+      while (!bed.pipeline.is_reviewed(*before)) bed.idle(*before);
+      EXPECT_EQ(bed.pipeline.fates().cut, 2u);
+    }
+    node.ports[0] = "53";
+    node.ports[1] = "54";
+    const auto next = node.at(3);
+    EXPECT_EQ(bed.judge(*next, 3, 54).reason, DropReason::revoked);
+    EXPECT_TRUE(bed.judge(*next, 0, 53).passes());
+  }
 }
 
 TEST(FlowReview, NamesTheRuleOfTheTableInForce) {

@@ -117,6 +117,51 @@ TEST(Compiler, MakesAfterChangesWhatItMakesFromScratch) {
   }
 }
 
+// What flows rely on: from `since` on, everything that the table says of an LB's addresses is the
+// same. And not told too often: what a change does not touch keeps its `since`.
+TEST(Compiler, TellsSinceWhenAnAddressIsJudgedAsItIs) {
+  const std::uint64_t seed = tests::seed_of_run();
+  std::printf("seed %llu\n", static_cast<unsigned long long>(seed));
+  Random random(seed);
+  constexpr std::size_t kGroups = 5, kTables = 8;
+  Compiler compiler;
+  Node node = oracle::random_node(random, {.groups = kGroups, .rules_per_group = 6});
+  std::vector<std::shared_ptr<const Table>> tables;
+  int kept = 0, renewed = 0;
+  for (std::uint64_t step = 1; step <= 300; ++step) {
+    change(node, random, kGroups);
+    // A dry run compiles as well, under the number that the next change will have.
+    if (below(random, 5) == 0) {
+      Node tried = node;
+      change(tried, random, kGroups);
+      ASSERT_TRUE(compiler.compile(tried, kZones, step));
+    }
+    tables.push_back(*compiler.compile(node, kZones, step));
+    const Table& now = *tables.back();
+    for (LbId id = 1; id <= 12; ++id) {
+      for (const Address& address :
+           {Address::ipv4(0x0aff0000 + id), Address::ipv6(0xfd00ull << 48, id)}) {
+        const LbMatch match = now.find_lb(0, address);
+        for (std::size_t i = tables.size() - std::min(tables.size(), kTables); i < tables.size();
+             ++i) {
+          const Table& then = *tables[i];
+          const LbMatch old = then.find_lb(0, address);
+          const bool is_promised = then.generation() >= match.since && match.lb != 0;
+          if (!is_promised && then.generation() < now.changed()) continue;
+          ASSERT_EQ(old.lb, match.lb) << "seed " << seed << ", step " << step;
+          if (match.lb == 0) continue;
+          const Policy &one = now.policy(match.policy), &other = then.policy(old.policy);
+          ASSERT_EQ(one.images, other.images) << "seed " << seed << ", step " << step;
+          ASSERT_EQ(one.groups, other.groups) << "seed " << seed << ", step " << step;
+        }
+        if (match.lb != 0) ++(match.since == step ? renewed : kept);
+      }
+    }
+  }
+  EXPECT_GT(kept, renewed);
+  EXPECT_GT(renewed, 100);
+}
+
 TEST(Compiler, GoesBackToAnEarlierNodeAsWell) {
   Random random(1);
   Compiler compiler;

@@ -63,7 +63,7 @@ TEST(TableLong, AgreesOnAsManyCasesAsAskedFor) {
                        true);
 }
 
-// The workloads of the benchmarks, in sizes that take several levels of the trees.
+// The workloads of the benchmarks, in sizes that take several levels of the rows.
 void compare_workload(const oracle::WorkloadShape& shape) {
   const std::uint64_t seed = tests::seed_of_run();
   const Node node = oracle::workload_node(shape, seed);
@@ -91,8 +91,8 @@ TEST(TableWorkload, AgreesOnNestedNetworks) {
   compare_workload({.family = Family::ipv6, .style = RuleStyle::nested, .rules_per_group = 2000});
 }
 
-// Every count of borders up to several levels, the trees of both families.
-TEST(TableTree, AgreesForEveryNumberOfNetworks) {
+// Every count of borders up to several levels, the rows of both families.
+TEST(TableRows, AgreesForEveryNumberOfNetworks) {
   const std::uint64_t seed = tests::seed_of_run();
   Random random(seed);
   for (std::size_t count = 0; count < 600; count += count < 40 ? 1 : 37) {
@@ -116,7 +116,7 @@ TEST(TableTree, AgreesForEveryNumberOfNetworks) {
 
 // Eight crowds of networks far apart, which no slices tell apart: four levels of borders and more,
 // beside an LB with one rule: batches of searches of very different depth.
-TEST(TableTree, AgreesOnDeepTreesBesideShallowOnes) {
+TEST(TableRows, AgreesOnDeepOnesBesideShallowOnes) {
   const std::uint64_t seed = tests::seed_of_run();
   Random random(seed);
   std::vector<Rule> rules;
