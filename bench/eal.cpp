@@ -7,20 +7,14 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <new>
 #include <string>
 #include <vector>
 
+#include "bench/huge_memory.h"
+
 namespace sluice::bench {
 namespace {
-
-std::size_t free_huge_pages() {
-  std::ifstream file("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
-  std::size_t pages = 0;
-  file >> pages;
-  return pages;
-}
 
 class EalMemory final : public std::pmr::memory_resource {
   void* do_allocate(std::size_t bytes, std::size_t alignment) override {

@@ -7,8 +7,27 @@
 
 #include <cstddef>
 #include <cstdlib>
+#include <fstream>
+#include <string>
 
 namespace sluice::bench {
+
+// Reserved pages of 2 MiB that nobody uses (hugetlbfs, for DPDK).
+inline std::size_t free_huge_pages() {
+  std::ifstream file("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
+  std::size_t pages = 0;
+  file >> pages;
+  return pages;
+}
+
+// What may still be taken without harm to others.
+inline std::size_t free_memory_bytes() {
+  std::ifstream file("/proc/meminfo");
+  std::size_t kib = 0;
+  for (std::string word; file >> word;)
+    if (word == "MemAvailable:") file >> kib;
+  return kib << 10;
+}
 
 class HugeMemory {
  public:

@@ -11,7 +11,6 @@ namespace {
 using dataplane::kBurstMax;
 using rules::Address;
 
-constexpr std::uint32_t kLb = 0x0a00000a, kClients = 0x0b000000;
 constexpr std::uint32_t kNetworks = 1000, kNetworkSize = 1u << 14;
 constexpr std::size_t kPayload = 6;
 
@@ -44,9 +43,32 @@ std::uint32_t folded(std::uint32_t sum) {
 
 }  // namespace
 
-std::shared_ptr<const dataplane::Snapshot> thousand_rules(dataplane::Settings settings,
-                                                          bool all_outbound,
-                                                          std::uint64_t generation) {
+void write_tcp(const TcpEnds& ends, std::uint8_t flags, std::uint32_t seq, std::uint32_t ack,
+               std::uint8_t* frame) {
+  const std::size_t payload = (flags & 0x08) ? kPayload : 0;
+  std::memset(frame, 0, kFrameBytes);
+  put16(frame + 12, 0x0800);
+  std::uint8_t* ip = frame + 14;
+  ip[0] = 0x45;
+  put16(ip + 2, static_cast<std::uint32_t>(40 + payload));
+  ip[8] = 64;
+  ip[9] = 6;
+  put32(ip + 12, ends.source);
+  put32(ip + 16, ends.destination);
+  put16(ip + 10, folded(sum16(ip, 20, 0)));
+  std::uint8_t* tcp = ip + 20;
+  put16(tcp, ends.source_port);
+  put16(tcp + 2, ends.destination_port);
+  put32(tcp + 4, seq);
+  put32(tcp + 8, ack);
+  tcp[12] = 5 << 4;
+  tcp[13] = flags;
+  put16(tcp + 14, 65535);
+  const std::uint32_t pseudo = sum16(ip + 12, 8, static_cast<std::uint32_t>(6 + 20 + payload));
+  put16(tcp + 16, folded(sum16(tcp, 20 + payload, pseudo)));
+}
+
+rules::Node thousand_rules_node(bool all_outbound) {
   rules::Group group;
   group.id = 1;
   group.name = "thousand";
@@ -68,6 +90,13 @@ std::shared_ptr<const dataplane::Snapshot> thousand_rules(dataplane::Settings se
   rules::Node node;
   node.groups[1] = std::make_shared<const rules::Group>(group);
   node.load_balancers[1] = std::make_shared<const rules::LoadBalancer>(lb);
+  return node;
+}
+
+std::shared_ptr<const dataplane::Snapshot> thousand_rules(dataplane::Settings settings,
+                                                          bool all_outbound,
+                                                          std::uint64_t generation) {
+  const rules::Node node = thousand_rules_node(all_outbound);
   const std::vector<std::string> zones{"edge"};
   return std::make_shared<const dataplane::Snapshot>(
       dataplane::Snapshot{*rules::Compiler().compile(node, zones, generation), settings});
@@ -109,28 +138,9 @@ void TcpTrace::write(std::uint32_t connection, bool from_client, std::uint8_t fl
   // Spread over all networks; the port tells the rounds apart.
   const std::uint32_t clients = kNetworks * kNetworkSize;
   const std::uint32_t client = kClients + connection * 2654435761u % clients;
-  const std::uint32_t port = 1024 + connection / 7 % 60000;
-  const std::size_t payload = (flags & 0x08) ? kPayload : 0;
-  std::memset(frame, 0, kFrameBytes);
-  put16(frame + 12, 0x0800);
-  std::uint8_t* ip = frame + 14;
-  ip[0] = 0x45;
-  put16(ip + 2, static_cast<std::uint32_t>(40 + payload));
-  ip[8] = 64;
-  ip[9] = 6;
-  put32(ip + 12, from_client ? client : kLb);
-  put32(ip + 16, from_client ? kLb : client);
-  put16(ip + 10, folded(sum16(ip, 20, 0)));
-  std::uint8_t* tcp = ip + 20;
-  put16(tcp, from_client ? port : 443);
-  put16(tcp + 2, from_client ? 443 : port);
-  put32(tcp + 4, seq);
-  put32(tcp + 8, ack);
-  tcp[12] = 5 << 4;
-  tcp[13] = flags;
-  put16(tcp + 14, 65535);
-  const std::uint32_t pseudo = sum16(ip + 12, 8, static_cast<std::uint32_t>(6 + 20 + payload));
-  put16(tcp + 16, folded(sum16(tcp, 20 + payload, pseudo)));
+  const auto port = static_cast<std::uint16_t>(1024 + connection / 7 % 60000);
+  write_tcp(from_client ? TcpEnds{client, kLb, port, 443} : TcpEnds{kLb, client, 443, port}, flags,
+            seq, ack, frame);
 }
 
 }  // namespace sluice::bench

@@ -15,9 +15,20 @@
 namespace sluice::bench {
 
 inline constexpr std::size_t kFrameBytes = 64;  // room of one frame; 60 are used
+inline constexpr std::uint32_t kLb = 0x0a00000a, kClients = 0x0b000000;  // kClients: the first
 
-// Clients stand in a thousand networks, each allowed by a rule of its own. `all_outbound`: as the
-// default group has it, everything may go out; else replies to clients pass by their flows alone.
+struct TcpEnds {
+  std::uint32_t source, destination;  // IPv4
+  std::uint16_t source_port, destination_port;
+};
+// One segment, 6 bytes of data if `flags` has PSH, as a frame of 60 bytes.
+void write_tcp(const TcpEnds& ends, std::uint8_t flags, std::uint32_t seq, std::uint32_t ack,
+               std::uint8_t* frame);
+
+// One LB, kLb, and its group. Clients stand in a thousand networks, each allowed by a rule of its
+// own. `all_outbound`: as the default group has it, everything may go out; else replies to clients
+// pass by their flows alone.
+[[nodiscard]] rules::Node thousand_rules_node(bool all_outbound = false);
 [[nodiscard]] std::shared_ptr<const dataplane::Snapshot> thousand_rules(
     dataplane::Settings settings, bool all_outbound = false, std::uint64_t generation = 1);
 

@@ -90,9 +90,19 @@ rules::RuleRef FlowReview::rule_of(Flow& flow, rules::PolicyIndex policy) noexce
 }
 
 bool FlowReview::renew(Flow& flow, const rules::LbMatch& lb) noexcept {
-  if (is_judged(flow, generation_, lb.since) && !(flow.flags & kFlowRuleStale)) return false;
-  if (!may_go_on(flow, lb)) return false;
-  (void)rule_of(flow, lb.policy);
+  const bool is_new = !is_judged(flow, generation_, lb.since);
+  if (!is_new && !(flow.flags & kFlowRuleStale)) return false;
+  if (!is_new) {
+    (void)rule_of(flow, lb.policy);
+    return may_go_on(flow, lb);
+  }
+  // The rule is needed anyway, and that there is one is the answer.
+  const auto rule =
+      snapshot_->table->rule_of(opener_key(flows_.key_of(flow), opener_of(flow), lb.policy));
+  decide(flow, rule.has_value());
+  if (!rule) return false;
+  flow.rule = *rule;
+  flow.flags = static_cast<std::uint8_t>(flow.flags & ~kFlowRuleStale);
   return true;
 }
 

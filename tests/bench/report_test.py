@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BENCH = ROOT / "scripts/bench"
@@ -68,6 +69,33 @@ class Report(unittest.TestCase):
         row = self.row([entry("BM_Compile_AttachKnownSet", real_time=0.031, time_unit="ms")],
                        "compile/attach_known_set/lbs:1000")
         self.assertEqual((row["ours"], row["ok"]), (31.0, True))
+
+    def test_takes_the_median_where_luck_goes_both_ways(self):
+        row = self.row([entry("BM_EndToEnd_SwapUnderLoad/flows:1000/iterations:1/manual_time", percent=percent)
+                        for percent in (0.0, 3.0, 0.7)], "end_to_end/swap_under_load/flows:1000")
+        self.assertEqual((row["ours"], row["ok"]), (0.7, True))
+
+    def test_says_what_did_not_run_and_counts_it_as_short_where_something_is_to_be_reached(self):
+        name = "BM_Pipeline_StrictTcp/flows:"
+        for flows, ok in ((1000, False), (16000000, None)):
+            row = self.row([entry(f"{name}{flows}", error_occurred=True, error_message="too little memory")],
+                           f"pipeline/strict_tcp/flows:{flows}")
+            self.assertEqual((row["ours"], row["ok"]), ("not run", ok))
+
+    def test_writes_a_report_with_the_curve_over_connections(self):
+        with tempfile.TemporaryDirectory() as folder:
+            done = bench([entry(f"BM_Pipeline_StrictTcp/flows:{flows}", per_packet=cost * 1e-9)
+                          for flows, cost in ((1000, 18), (100000, 25), (1000000, 42))] +
+                         [entry(f"BM_Pipeline_StrictTcp/flows:{flows}", error_occurred=True)
+                          for flows in (10000, 4000000, 16000000)],
+                         "--filter", "^pipeline/strict_tcp", "--report", folder)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            text = (pathlib.Path(folder) / "report.md").read_text()
+            self.assertIn("| 1,000,000 | 42.00 |", text)
+            self.assertIn("(flows.svg)", text)
+            svg = xml.etree.ElementTree.parse(pathlib.Path(folder) / "flows.svg").getroot()
+            names = [node.tag.split("}")[1] for node in svg.iter()]
+            self.assertEqual((names.count("polyline"), names.count("circle")), (1, 3))
 
     def test_fails_where_a_benchmark_gave_no_figure(self):
         done = bench([], "--filter", "^table_match/ipv4/rules:10$")
