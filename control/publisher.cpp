@@ -67,6 +67,7 @@ void Publisher::stop() {
   }
   wake_.notify_all();
   if (thread_.joinable()) thread_.join();
+  (void)take_back_stored();
   for (const Job& job : std::exchange(jobs_, {})) {
     if (job.task) {
       job.task(nullptr);
@@ -87,10 +88,7 @@ Result<void> Publisher::start(std::shared_ptr<const rules::SystemRules> system_r
   if (!is_new) {
     // Not by apply_all(): nothing must be in force, not for a moment, whose time is over.
     Batch batch = begin_batch();
-    for (ChangeRequest& request : due_changes(*state, clock_())) {
-      Job job{std::move(request), [](const Result<Applied>&) {}};
-      (void)take(batch, job);
-    }
+    take_due(batch);
     if (batch.accepted != 0) {
       finish(std::move(batch));
       if (in_force_ != nullptr) {
@@ -143,7 +141,8 @@ void Publisher::run() {
         return;
       }
     }
-    add_due(jobs);
+    if (stored_ahead_ != nullptr && Steady::now() >= due_again_ && !take_back_stored())
+      due_again_ = Steady::now() + kDueAgain;
     apply_all(std::move(jobs));
   }
 }
@@ -153,8 +152,8 @@ Publisher::Jobs Publisher::wait_for_jobs() {
   const std::optional<UnixMs> due = next_due(*state_.load());
   std::unique_lock lock(mutex_);
   const auto ready = [this] { return stopping_ || !jobs_.empty(); };
-  if (due) {
-    const auto left = milliseconds(std::max<UnixMs>(*due - clock_(), 1));
+  if (due || stored_ahead_ != nullptr) {
+    const auto left = milliseconds(due ? std::max<UnixMs>(*due - clock_(), 1) : 1);
     const auto again = std::chrono::duration_cast<milliseconds>(due_again_ - Steady::now());
     wake_.wait_for(lock, std::min(std::max(left, again), kClockLook), ready);
   } else {
@@ -163,35 +162,41 @@ Publisher::Jobs Publisher::wait_for_jobs() {
   return stopping_ ? Jobs{} : std::exchange(jobs_, {});
 }
 
-void Publisher::add_due(Jobs& jobs) {
-  const StatePtr state = state_.load();
-  if ((state->pending.empty() && state->expiries.empty()) || Steady::now() < due_again_) return;
-  std::vector<ChangeRequest> due = due_changes(*state, clock_());
-  for (auto request = due.rbegin(); request != due.rend(); ++request) {
-    jobs.push_front({std::move(*request), [this](const Result<Applied>& applied) {
-                       if (!applied) due_again_ = Steady::now() + kDueAgain;
-                     }});
-  }
+// Until nothing more is due: a rollback can bring back an attachment whose time is over.
+void Publisher::take_due(Batch& batch) {
+  if (Steady::now() < due_again_) return;
+  std::size_t accepted = 0;
+  do {
+    accepted = batch.accepted;
+    if (batch.next.pending.empty() && batch.next.expiries.empty()) return;
+    for (ChangeRequest& request : due_changes(batch.next, clock_())) {
+      Job job{std::move(request), [this](const Result<Applied>& applied) {
+                if (!applied) due_again_ = Steady::now() + kDueAgain;
+              }};
+      if (!take(batch, job)) return;
+    }
+  } while (batch.accepted != accepted);
 }
 
 void Publisher::apply_all(Jobs jobs) {
-  while (!jobs.empty()) {
-    Job& first = jobs.front();
-    if (first.task) {
-      first.task(&store_);
+  do {
+    if (!jobs.empty() && jobs.front().task) {
+      jobs.front().task(&store_);
       jobs.pop_front();
       continue;
     }
     Batch batch = begin_batch();
+    take_due(batch);
     while (!jobs.empty() && !jobs.front().task && take(batch, jobs.front())) jobs.pop_front();
+    if (batch.accepted != 0) take_due(batch);  // what a rollback that was asked for brought back
     if (!batch.jobs.empty()) {
       finish(std::move(batch));
-    } else {
+    } else if (!jobs.empty()) {
       const Job job = std::move(jobs.front());
       jobs.pop_front();
       job.done(preview(job));
     }
-  }
+  } while (!jobs.empty());
 }
 
 // Never one that a worker may have seen: its flows remember by what generation they were judged.
@@ -208,7 +213,7 @@ Publisher::Batch Publisher::begin_batch() const {
 
 // False: the job is not for this batch; an empty one refuses dry runs only.
 bool Publisher::take(Batch& batch, Job& job) const {
-  if (batch.jobs.size() == kChangesPerGeneration) return false;
+  if (batch.jobs.size() >= kChangesPerGeneration && !job.request.is_automatic) return false;
   if (batch.accepted != 0 && !job.request.if_match.empty()) return false;
   const std::uint64_t generation = next_generation(*batch.before);
   const UnixMs now = clock_();
@@ -328,39 +333,51 @@ tl::expected<Applied, Publisher::Refusal> Publisher::enforce(const StatePtr& bef
   applied.compile_us = us_since(compile_begin);
 
   const auto store_begin = Steady::now();
+  if (auto back = take_back_stored(); !back) return tl::unexpected(Refusal{back.error()});
   if (store) {
     if (auto stored = store_.commit(*before, *after, audit); !stored)
       return tl::unexpected(Refusal{stored.error()});
+    stored_ahead_ = after;
   }
   applied.store_us = us_since(store_begin);
 
   tried_ = snapshot->generation();
   auto swapped = dataplane_.publish(snapshot);
   if (!swapped) {
-    if (store) take_back(*before, *after);
+    if (store) take_back();
     return tl::unexpected(Refusal{swapped.error(), true});
   }
   applied.swap_us = swapped->swap_ns / 1000;
   applied.flows = swapped->flows;
   in_force_ = snapshot;
   state_.store(std::move(after));
+  stored_ahead_ = nullptr;
   const std::lock_guard lock(mutex_);
   table_ = {snapshot->table, applied.compile_us, applied.swap_us};
   return applied;
 } catch (const std::exception& exception) {
   // Memory, a library: it must not end the thread that everything depends on.
   spdlog::error("a change failed: {}", exception.what());
+  (void)take_back_stored();
   return tl::unexpected(Refusal{
       {ErrorCode::capacity, std::string("The change could not be made: ") + exception.what(), {}}});
 }
 
 // A worker did not take the new table: the last good one again, in the store and on the others.
-void Publisher::take_back(const State& before, const State& after) {
-  if (auto stored = store_.commit(after, before, {}); !stored)
+void Publisher::take_back() {
+  if (auto stored = take_back_stored(); !stored)
     spdlog::error("a change that was not published could not be taken back: {}",
                   stored.error().message);
   if (in_force_ != nullptr && !dataplane_.publish(in_force_))
     spdlog::error("a worker does not answer; restart sluiced");
+}
+
+// Before anything else is stored, which would be written as a difference to what is in force.
+Result<void> Publisher::take_back_stored() {
+  if (stored_ahead_ == nullptr) return {};
+  auto stored = store_.commit(*stored_ahead_, *state_.load(), {});
+  if (stored) stored_ahead_ = nullptr;
+  return stored;
 }
 
 // What listens must not make a change fail that is in force.

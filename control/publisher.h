@@ -10,7 +10,7 @@
 // is judged against the one in force.
 //
 // The thread also does what the node does by itself: it ends attachments whose time is up and rolls
-// back what was not confirmed.
+// back what was not confirmed, first in each generation, so that none begins with what is over.
 //
 // Limits: kChangesWaiting changes wait; beyond them a change is refused (unavailable).
 #pragma once
@@ -119,7 +119,7 @@ class Publisher {
 
   void run();
   [[nodiscard]] Jobs wait_for_jobs();
-  void add_due(Jobs& jobs);
+  void take_due(Batch& batch);
   void apply_all(Jobs jobs);
   [[nodiscard]] std::uint64_t next_generation(const State& before) const;
   [[nodiscard]] Batch begin_batch() const;
@@ -135,7 +135,8 @@ class Publisher {
   [[nodiscard]] tl::expected<Applied, Refusal> enforce(const StatePtr& before, StatePtr after,
                                                        std::span<const AuditEntry> audit,
                                                        bool store, dataplane::FlowsOnChange flows);
-  void take_back(const State& before, const State& after);
+  void take_back();
+  [[nodiscard]] rules::Result<void> take_back_stored();
   void tell(const Applied& applied) const;
 
   Store& store_;                     // publisher thread only, once it runs
@@ -146,7 +147,8 @@ class Publisher {
   Observer observer_;                                    // publisher thread only, once it runs
   rules::Compiler compiler_;                             // publisher thread only
   std::shared_ptr<const dataplane::Snapshot> in_force_;  // publisher thread only
-  std::uint64_t tried_ = 0;  // newest generation published or not; publisher thread only
+  std::uint64_t tried_ = 0;  // newest generation published, or meant to be; publisher thread only
+  StatePtr stored_ahead_;    // stored, not in force, to be taken back; publisher thread only
   std::chrono::steady_clock::time_point due_again_{};  // publisher thread only
   std::atomic<StatePtr> state_;                        // publisher: w, others: r
 

@@ -10,6 +10,7 @@ Signals::Signals() {
   for (int signal : {SIGHUP, SIGTERM, SIGINT}) sigaddset(&signals_, signal);
   pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a limit on the size of files: a change that fails, not the node
 }
 
 int Signals::wait_for_end(const std::function<void()>& reload) const {

@@ -216,6 +216,34 @@ TEST_F(Changes, EndAnAttachmentAtTheStartIfItsTimeCameWhileTheNodeWasDown) {
   wait_until([&] { return groups_of(2) == Ids{3, 1}; });
 }
 
+// While its detachment waited for a confirmation that never came, its own time was over.
+TEST_F(Changes, BringNothingBackWhoseTimeIsOver) {
+  for (const bool is_down : {true, false}) {
+    ok(attach_groups(1, {4}), R"({"expires_in":60})");
+    ok(detach_groups(1, {4}), R"({"confirm_within":30})");
+    const std::uint64_t generation = publisher->state()->generation;
+    if (is_down) publisher.reset();
+    now += 60'000;
+    if (is_down) start();
+    wait_until([&] { return publisher->state()->pending.empty(); });
+    EXPECT_EQ(groups_of(1), (Ids{3, 1})) << is_down;
+    EXPECT_EQ(publisher->state()->generation, generation + 1);
+  }
+}
+
+TEST_F(Changes, EndAllAttachmentsAtTheStartHoweverMany) {
+  constexpr rules::GroupId kMore = kChangesPerGeneration + 10;
+  for (rules::GroupId i = 0; i < kMore; ++i) ok(create("more-" + std::to_string(i)));
+  for (rules::GroupId i = 0; i < kMore; ++i)
+    ok(attach_groups(1, {static_cast<int>(5 + i)}), R"({"expires_in":60})");
+  const std::uint64_t generation = publisher->state()->generation;
+  publisher.reset();
+  now += 60'000;
+  start();
+  EXPECT_EQ(groups_of(1), (Ids{3, 1}));
+  EXPECT_EQ(publisher->state()->generation, generation + 1);
+}
+
 TEST_F(Changes, ForgetTheEndOfAnAttachmentThatWasTakenAway) {
   ok(attach_groups(1, {4}), R"({"expires_in":60})");
   ok(detach_groups(1, {4}));

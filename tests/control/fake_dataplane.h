@@ -15,12 +15,14 @@ namespace sluice::tests {
 class FakeDataplane final : public dataplane::Dataplane {
  public:
   std::atomic<bool> hangs{false};           // publish does not come to its end
+  std::atomic<bool> throws{false};          // publish finds no memory
   std::atomic<bool> worker_is_hung{false};  // the watchdog says so
 
   [[nodiscard]] std::vector<std::string> zones() const override { return {"edge", "second"}; }
   [[nodiscard]] rules::Result<dataplane::SwapReport> publish(
       std::shared_ptr<const dataplane::Snapshot> snapshot) override {
     if (hangs) return rules::fail(rules::ErrorCode::unavailable, "worker 1 does not answer");
+    if (throws) throw std::bad_alloc();
     const std::lock_guard lock(mutex_);
     current_ = std::move(snapshot);
     return dataplane::SwapReport{1000, fates_under(*current_)};

@@ -20,7 +20,9 @@ class MemoryStore final : public Store {
   rules::Result<std::optional<State>> load() override { return stored; }
   rules::Result<void> commit(const State& before, const State& after,
                              std::span<const AuditEntry> entries) override {
-    if (fails) return rules::fail(rules::ErrorCode::storage, "the disk is full");
+    if (fails || fails_after == 0)
+      return rules::fail(rules::ErrorCode::storage, "the disk is full");
+    if (fails_after > 0) --fails_after;
     if (stored) {
       EXPECT_EQ(stored->generation, before.generation);
     }
@@ -35,6 +37,7 @@ class MemoryStore final : public Store {
   std::vector<AuditEntry> audit;
   int commits = 0;
   std::atomic<bool> fails{false};
+  std::atomic<int> fails_after{-1};  // so many commits; < 0: never
 };
 
 struct Bed {

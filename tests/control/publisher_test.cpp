@@ -62,6 +62,47 @@ TEST(Publisher, TakesBackWhatAWorkerDidNotTake) {
   EXPECT_EQ(bed.plane.generation(), 3u);
 }
 
+// A worker does not take the table, and the disk not what takes the change back: nothing is made of
+// what stands on the disk until it is what is in force.
+TEST(Publisher, TakesBackBeforeTheNextChangeWhatItCouldNotTakeBackAtOnce) {
+  Bed bed;
+  bed.plane.hangs = true;
+  bed.store.fails_after = 1;
+  ASSERT_FALSE(bed.change(create("a")));
+  EXPECT_EQ(bed.store.stored->generation, 2u);
+  const auto refused = bed.change(create("b"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, rules::ErrorCode::storage);
+  bed.plane.hangs = false;
+  bed.store.fails_after = -1;
+  ASSERT_TRUE(bed.change(create("b")));
+  EXPECT_EQ(bed.store.stored->node.groups.size(), 3u);
+  EXPECT_EQ(bed.store.stored->node.groups.at(3)->name, "b");
+}
+
+TEST(Publisher, TakesBackByItselfWhatItCouldNotTakeBackAtOnce) {
+  Bed bed;
+  bed.plane.hangs = true;
+  bed.store.fails_after = 1;
+  ASSERT_FALSE(bed.change(create("a")));
+  EXPECT_EQ(bed.store.stored->generation, 2u);
+  bed.store.fails_after = -1;
+  bed.publisher.stop();
+  EXPECT_EQ(bed.store.stored->generation, 1u);
+}
+
+TEST(Publisher, TakesBackWhatTheDataPlaneHadNoMemoryFor) {
+  Bed bed;
+  bed.plane.throws = true;
+  const auto refused = bed.change(create("a"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, rules::ErrorCode::capacity);
+  EXPECT_EQ(bed.store.stored->generation, 1u);
+  EXPECT_EQ(bed.plane.generation(), 1u);
+  bed.plane.throws = false;
+  EXPECT_TRUE(bed.change(create("a")));
+}
+
 TEST(Publisher, SurvivesAChangeThatThrows) {
   Bed bed;
   const auto refused =
