@@ -103,6 +103,7 @@ Result<std::optional<State>> ChangeBook::load() {
   in_flight_.reset();
   entries_lost_ = 0;
   force_ = disk_;
+  told_ = 0;
   return loaded;
 }
 
@@ -127,13 +128,14 @@ Result<void> ChangeBook::commit(const State& before, const State& after,
                                return is_of_the_machine(entry.result);
                              });
   for (const AuditEntry& entry : audit) follow(twin, entry, is_withdrawal);
-  if (is_for_force && !audit.empty()) twin.generation = force_.generation + 1;
+  if (is_for_force && !audit.empty()) twin.generation = next_generation();
   if (twin.text() != ChangeTwin::observed(after).text())
     fail("the state is\n" + ChangeTwin::observed(after).text() + "and must be\n" + twin.text());
   const bool was_dead = vfs_.is_dead();
   auto stored = store_->commit(before, after, audit);
   if (stored) {
     if (is_for_force) disk_ = twin;
+    told_ = std::max(told_, disk_.generation);
     if (is_for_force) is_new_ = false;
     entries_ += audit.size();
   } else if (!was_dead && vfs_.is_dead()) {
@@ -194,7 +196,7 @@ void ChangeBook::follow_request(ChangeTwin& twin, const AuditEntry& entry, bool 
         ask.kind != AskKind::roll_back)
       fail("another change awaits confirmation");
     twin = expected.verdict.next;
-    twin.generation = force_.generation + 1;
+    twin.generation = next_generation();
   } else if (!is_same_refusal(refusal, entry.result)) {
     fail("expected: " + (refusal.empty() ? "done" : refusal));
   }

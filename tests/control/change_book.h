@@ -68,6 +68,9 @@ class ChangeBook final : public control::Store {
   void follow(ChangeTwin& twin, const control::AuditEntry& entry, bool is_withdrawal);
   void follow_request(ChangeTwin& twin, const control::AuditEntry& entry, bool is_withdrawal);
   void in_force(std::uint64_t generation);
+  [[nodiscard]] std::uint64_t next_generation() const {
+    return std::max(force_.generation, told_) + 1;
+  }
   void check_table();
   void check_done(const Ask& ask, const Verdict& verdict, const control::Applied& applied);
   void check_tried(const Ask& ask, const rules::Result<control::Applied>& result);
@@ -90,6 +93,7 @@ class ChangeBook final : public control::Store {
   bool is_new_ = true;              // nothing was ever stored
   ChangeTwin disk_;                 // what the store holds
   ChangeTwin force_;                // what workers enforce
+  std::uint64_t told_ = 0;          // newest generation that workers of this life may have seen
   std::uint64_t entries_ = 0;       // of the audit
   std::uint64_t entries_lost_ = 0;  // in flight when it died
   std::optional<ChangeTwin> in_flight_;
