@@ -151,6 +151,30 @@ TEST(Flood, OfUdpHarmsNobodyElse) {
   EXPECT_GE(result.newcomers, 0.95);
 }
 
+// First fragments open connections, later ones wait for a first that never comes.
+TEST(Flood, OfFragmentsHarmsNobodyElse) {
+  std::uint32_t begun = 0, orphans = 0;
+  const Result result = under([&](Bed& bed, std::uint32_t i) {
+    const Client client = flooder(i, 1000);
+    tests::PacketBuilder packet(to_string(rules::Address::ipv4(client.address)),
+                                to_string(rules::Address::ipv4(kLb)));
+    packet.udp(client.port, 53, 16);
+    if (i % 2 == 0) {
+      packet.fragment(0, true, i);
+    } else {
+      packet.payload_of_fragment(tests::Bytes(16)).fragment(1480, i % 4 == 1, i);
+    }
+    begun += bed.passes(Side::outside, packet.frame());
+    for (const auto& released : bed.replay.take_released())
+      orphans += released.verdict.reason == DropReason::fragment_orphan;
+  });
+  EXPECT_GE(result.established, 0.99);
+  EXPECT_GE(result.newcomers, 0.95);
+  // The flood is none of what a look at the header turns away.
+  EXPECT_GT(begun, 100'000u);
+  EXPECT_GT(orphans, 10'000u);
+}
+
 // Addresses without number cannot be told from newcomers; those who are there stay all the same.
 TEST(Flood, OfSpoofedSynLeavesTheEstablishedAlone) {
   const Result result = under([](Bed& bed, std::uint32_t i) {

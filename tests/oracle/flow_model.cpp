@@ -347,6 +347,23 @@ std::optional<rules::RuleRef> FlowModel::rule_in_its_direction(const SpokenPacke
   return rule_for(lb, direction_of(packet), packet.protocol, service_of(packet), remote_of(packet));
 }
 
+bool FlowModel::make_room(const Key& key) {
+  if (now_in_force_.cells == 0) return true;
+  const auto cells_of = [](const Key& one) { return one.local.family == Family::ipv4 ? 1u : 2u; };
+  while (true) {
+    std::uint32_t taken = 0;
+    auto oldest = flows_.end();
+    for (auto it = flows_.begin(); it != flows_.end(); ++it) {
+      taken += cells_of(it->first);
+      if (it->second.replied) continue;
+      if (oldest == flows_.end() || it->second.number < oldest->second.number) oldest = it;
+    }
+    if (taken + cells_of(key) <= now_in_force_.cells) return true;
+    if (oldest == flows_.end()) return false;
+    flows_.erase(oldest);
+  }
+}
+
 Outcome FlowModel::open(const Key& key, const SpokenPacket& packet, Outcome so_far,
                         const RightNumbers& numbers) {
   so_far.is_by_grace = false;
@@ -360,12 +377,14 @@ Outcome FlowModel::open(const Key& key, const SpokenPacket& packet, Outcome so_f
   if (!rule) return dropped(so_far, DropReason::no_rule);
   if (has_bad_checksum(packet)) return dropped(so_far, DropReason::bad_checksum);
   flows_.erase(key);
+  if (!make_room(key)) return dropped(so_far, DropReason::flow_table_full);
   Flow flow;
   flow.opener = direction_of(packet);
   flow.service = service_of(packet);
   flow.rule = *rule;
   flow.generation = generation_;
   flow.seen = now_;
+  flow.number = opened_++;
   if (is_tcp) note_numbers(flow, packet, numbers);
   flows_[key] = flow;
   revoked_.erase(key);
@@ -385,6 +404,7 @@ std::optional<Outcome> FlowModel::adopt(const Key& key, const SpokenPacket& pack
   const auto reply_rule = rule_for(so_far.lb, back, kTcp, packet.source_port, remote_of(packet));
   if (!rule && !reply_rule) return std::nullopt;
   const bool from_opener = rule && !(reply_rule && packet.source_port < packet.destination_port);
+  if (!make_room(key)) return dropped(so_far, DropReason::flow_table_full);
   Flow flow;
   flow.opener = from_opener ? there : back;
   flow.service = from_opener ? packet.destination_port : packet.source_port;

@@ -47,6 +47,7 @@ struct Published {
   std::uint32_t adopt_s = 0;
   Fate fate = Fate::cut;
   std::uint32_t drain_s = 0;
+  std::uint32_t cells = 0;  // room for flows, an IPv6 flow takes two; 0: for all
 };
 
 struct FateTotals {
@@ -109,6 +110,7 @@ class FlowModel {
     rules::RuleRef rule;
     std::uint64_t generation = 0;
     TimeMs seen = 0;
+    std::uint64_t number = 0;  // of all that were opened
     bool replied = false;
     Tcp tcp = Tcp::syn_sent;
     Grace grace = Grace::none;
@@ -134,6 +136,9 @@ class FlowModel {
   [[nodiscard]] bool survives(const Key& key, Flow& flow);
   [[nodiscard]] Step step(Flow& flow, const SpokenPacket& packet) const;
   static void note_numbers(Flow& flow, const SpokenPacket& packet, const RightNumbers& numbers);
+  // Has flows without a reply give way, oldest first, until one with that key may stand. False:
+  // there is no room.
+  [[nodiscard]] bool make_room(const Key& key);
   [[nodiscard]] Outcome open(const Key& key, const SpokenPacket& packet, Outcome so_far,
                              const RightNumbers& numbers);
   [[nodiscard]] std::optional<Outcome> adopt(const Key& key, const SpokenPacket& packet,
@@ -146,6 +151,7 @@ class FlowModel {
   std::uint64_t generation_ = 0;
   TimeMs first_publish_ = 0;
   TimeMs now_ = 0;
+  std::uint64_t opened_ = 0;
   std::map<Key, Flow> flows_;
   std::set<Key> revoked_;  // never adopted
 };

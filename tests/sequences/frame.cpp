@@ -117,7 +117,7 @@ std::string to_text(const Sequence& sequence) {
        << std::dec << (sequence.options.pass_unknown_addresses ? ", pass unknown" : "")
        << (sequence.options.allow_ip_options ? ", allow options" : "")
        << (sequence.options.rules_first ? ", rules first" : "") << ", adopt "
-       << sequence.options.adopt_s << " s\n";
+       << sequence.options.adopt_s << " s, room for " << sequence.options.cells << "\n";
   for (std::size_t i = 0; i < sequence.events.size(); ++i) {
     const Event& event = sequence.events[i];
     text << i << ": +" << event.wait_ms << " ms ";

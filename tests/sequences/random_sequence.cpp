@@ -336,7 +336,10 @@ class Author {
 Sequence random_sequence(const Choose& choose, std::size_t events) {
   Sequence sequence;
   sequence.options = {choose(8) == 0, choose(4) == 0, choose(3) == 0,
-                      choose(3) == 0 ? std::uint32_t{60} : std::uint32_t{0}};
+                      choose(3) == 0 ? std::uint32_t{60} : std::uint32_t{0}, 0};
+  // Whom a change has ended is remembered while connections are adopted, which takes room too.
+  if (sequence.options.adopt_s == 0 && choose(3) == 0)
+    sequence.options.cells = static_cast<std::uint32_t>(2 + choose(16));
   Author author(choose, sequence.options);
   sequence.begin = author.change();
   while (sequence.events.size() < events) {

@@ -32,6 +32,7 @@ struct NodeOptions {
   bool allow_ip_options = false;
   bool rules_first = false;
   std::uint32_t adopt_s = 0;
+  std::uint32_t cells = 0;  // room for flows; 0: for all
 };
 
 struct Sequence {

@@ -55,7 +55,8 @@ TEST(Sequences, CatchAPipelineThatDoesOtherwiseAndShowIt) {
            [](NodeOptions& options) { options.pass_unknown_addresses ^= true; },
            [](NodeOptions& options) { options.allow_ip_options ^= true; },
            [](NodeOptions& options) { options.rules_first ^= true; },
-           [](NodeOptions& options) { options.adopt_s = 60 - options.adopt_s; }}) {
+           [](NodeOptions& options) { options.adopt_s = 60 - options.adopt_s; },
+           [](NodeOptions& options) { options.cells = 3; }}) {
     std::size_t caught = 0;
     for (std::uint64_t seed = 1; seed <= 5; ++seed) {
       Sequence sequence = sequence_of(seed);
