@@ -3,20 +3,12 @@
 # stopped, started again and ended, not one frame of the flood comes through.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
-. tests/smoke/need.sh
-bin=$1
-export SLUICE_PREFIX=closed-
-. scripts/testbed.sh
-trap 'status=$?; trap - EXIT; [ $status = 0 ] || tail -n 30 "$bed_dir/sluiced.log"; bed_down; exit $status' EXIT
-trap 'exit 130' INT TERM
+. tests/smoke/bed.sh closed "$1"
 
-seed=${SLUICE_SEED:-$RANDOM}
-RANDOM=$seed
-echo "seed $seed"
+seed_random
 flood="python3 tests/smoke/flood.py"
 denied_udp=9999 denied_tcp=9998
 
-fail() { echo "FAILED: $1"; exit 1; }
 answers() { in_clients ping -c 1 -W 1 $lb4 >/dev/null 2>&1; }
 silent() { ! in_clients ping -c 1 -W 0.3 $lb4 >/dev/null 2>&1; }
 denied_so_far() { ctl stats --json | jq '.. | objects | select(has("total")) | .total.dropped.no_rule'; }

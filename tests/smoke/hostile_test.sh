@@ -3,15 +3,10 @@
 # path MTU discovery, traceroute, fragments, neighbour discovery.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
-. tests/smoke/need.sh
-bin=$1
-export SLUICE_PREFIX=hostile-
-. scripts/testbed.sh
+. tests/smoke/bed.sh hostile "$1"
 # Behind a router in `clients`, whose link there carries less than the hosts think.
 ns_far=${prefix}far far4=10.20.0.2 far6=fd00:20::2
 bed_namespaces+=("$ns_far")
-trap 'status=$?; trap - EXIT; [ $status = 0 ] || tail -n 30 "$bed_dir/sluiced.log"; bed_down; exit $status' EXIT
-trap 'exit 130' INT TERM
 
 peers="python3 tests/smoke/peers.py"
 flood="python3 tests/smoke/flood.py"

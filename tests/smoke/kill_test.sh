@@ -3,19 +3,11 @@
 # opens by mistake: what the last acknowledged state denies stays denied, dead or alive.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
-. tests/smoke/need.sh
-bin=$1
-export SLUICE_PREFIX=kill-
-. scripts/testbed.sh
-trap 'status=$?; trap - EXIT; [ $status = 0 ] || tail -n 30 "$bed_dir/sluiced.log"; bed_down; exit $status' EXIT
-trap 'exit 130' INT TERM
+. tests/smoke/bed.sh kill "$1"
 
-seed=${SLUICE_SEED:-$RANDOM}
-RANDOM=$seed
-echo "seed $seed"
+seed_random
 groups=200 kills=8
 
-fail() { echo "FAILED: $1"; exit 1; }
 # The names of the groups attached to web, one a line.
 attached() { ctl rules web --json | jq -r '.. | objects | select(has("rules")) | .name' | sort; }
 

@@ -3,14 +3,8 @@
 # without a retransmission, a port opens and closes, a broken file changes nothing and says where.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
-. tests/smoke/need.sh
-bin=$1
-export SLUICE_PREFIX=reload- SLUICECTL=$bin/sluicectl
-. scripts/testbed.sh
-trap 'status=$?; trap - EXIT; [ $status = 0 ] || tail -n 40 "$bed_dir/sluiced.log"; bed_down; exit $status' EXIT
-trap 'exit 130' INT TERM
+. tests/smoke/bed.sh reload "$1"
 
-fail() { echo "FAILED: $1"; exit 1; }
 opens() { in_clients curl -skf -m 2 -o /dev/null "$1"; }
 generation() { ctl table --json | jq .table.generation; }
 

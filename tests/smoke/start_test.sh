@@ -2,12 +2,7 @@
 # sluiced's start and stop as its user meets them: one sentence that says what to do, exit 1.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
-. tests/smoke/need.sh
-bin=$1
-export SLUICE_PREFIX=start-
-. scripts/testbed.sh
-trap 'status=$?; trap - EXIT; bed_down; exit $status' EXIT
-trap 'exit 130' INT TERM
+. tests/smoke/bed.sh start "$1"
 bed_up
 failures=0
 
