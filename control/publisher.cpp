@@ -84,7 +84,10 @@ Result<void> Publisher::start(std::shared_ptr<const rules::SystemRules> system_r
   auto state = std::make_shared<State>(is_new ? first_state() : std::move(**stored));
   if (is_new) state->generation = 1;
   state->node.system_rules = std::move(system_rules);
-  state_.store(state);
+  {
+    const std::lock_guard lock(mutex_);
+    state_ = state;
+  }
   if (!is_new) {
     // Not by apply_all(): nothing must be in force, not for a moment, whose time is over.
     Batch batch = begin_batch();
@@ -149,7 +152,7 @@ void Publisher::run() {
 
 // All that wait; none: something may be due, or the end.
 Publisher::Jobs Publisher::wait_for_jobs() {
-  const std::optional<UnixMs> due = next_due(*state_.load());
+  const std::optional<UnixMs> due = next_due(*state());
   std::unique_lock lock(mutex_);
   const auto ready = [this] { return stopping_ || !jobs_.empty(); };
   if (due || stored_ahead_ != nullptr) {
@@ -206,7 +209,7 @@ std::uint64_t Publisher::next_generation(const State& before) const {
 
 Publisher::Batch Publisher::begin_batch() const {
   Batch batch;
-  batch.before = state_.load();
+  batch.before = state();
   batch.next = *batch.before;
   return batch;
 }
@@ -297,7 +300,7 @@ void Publisher::answer(Batch batch, const Applied& applied) {
 // compiler compares with what it compiled last, so the table that comes to nothing costs the next
 // change no more than what it differs by.
 Result<Applied> Publisher::preview(const Job& job) try {
-  const StatePtr before = state_.load();
+  const StatePtr before = state();
   auto step = evaluate(job.request, *before, clock_(), next_generation(*before));
   if (!step) return tl::unexpected(step.error());
   const auto begin = Steady::now();
@@ -350,9 +353,9 @@ tl::expected<Applied, Publisher::Refusal> Publisher::enforce(const StatePtr& bef
   applied.swap_us = swapped->swap_ns / 1000;
   applied.flows = swapped->flows;
   in_force_ = snapshot;
-  state_.store(std::move(after));
   stored_ahead_ = nullptr;
   const std::lock_guard lock(mutex_);
+  state_ = std::move(after);
   table_ = {snapshot->table, applied.compile_us, applied.swap_us};
   return applied;
 } catch (const std::exception& exception) {
@@ -375,7 +378,7 @@ void Publisher::take_back() {
 // Before anything else is stored, which would be written as a difference to what is in force.
 Result<void> Publisher::take_back_stored() {
   if (stored_ahead_ == nullptr) return {};
-  auto stored = store_.commit(*stored_ahead_, *state_.load(), {});
+  auto stored = store_.commit(*stored_ahead_, *state(), {});
   if (stored) stored_ahead_ = nullptr;
   return stored;
 }
@@ -396,6 +399,12 @@ rules::Json Publisher::last_reload() const {
 void Publisher::note_reload(rules::Json report) {
   const std::lock_guard lock(mutex_);
   last_reload_ = std::move(report);
+}
+
+// Under the mutex: the atomic<shared_ptr> of libstdc++ 12 reads its pointer without an order.
+StatePtr Publisher::state() const {
+  const std::lock_guard lock(mutex_);
+  return state_;
 }
 
 TableReport Publisher::table() const {

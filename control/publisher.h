@@ -15,7 +15,6 @@
 // Limits: kChangesWaiting changes wait; beyond them a change is refused (unavailable).
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -87,8 +86,8 @@ class Publisher {
   // Queues a read of the store; null: the node is stopping.
   void with_store(StoreTask task);
 
-  [[nodiscard]] StatePtr state() const { return state_.load(); }  // any thread
-  [[nodiscard]] TableReport table() const;                        // any thread
+  [[nodiscard]] StatePtr state() const;     // any thread
+  [[nodiscard]] TableReport table() const;  // any thread
   // What became of the configured files last time they were read; null: never. Any thread.
   [[nodiscard]] rules::Json last_reload() const;
   void note_reload(rules::Json report);
@@ -150,9 +149,9 @@ class Publisher {
   std::uint64_t tried_ = 0;  // newest generation published, or meant to be; publisher thread only
   StatePtr stored_ahead_;    // stored, not in force, to be taken back; publisher thread only
   std::chrono::steady_clock::time_point due_again_{};  // publisher thread only
-  std::atomic<StatePtr> state_;                        // publisher: w, others: r
 
   mutable std::mutex mutex_;  // guards what follows
+  StatePtr state_;            // publisher: w, others: r
   std::condition_variable wake_;
   Jobs jobs_;
   bool stopping_ = false;

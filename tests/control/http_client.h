@@ -86,6 +86,12 @@ class HttpConnection {
   }
   // One answer with a Content-Length, or to the end.
   [[nodiscard]] HttpReply reply(int limit_s = 10) {
+    HttpReply reply = unread_reply(limit_s);
+    if (const auto json = rules::parse_json(reply.text)) reply.body = *json;
+    return reply;
+  }
+  // The same, its text left as it is.
+  [[nodiscard]] HttpReply unread_reply(int limit_s = 10) {
     HttpReply reply;
     reply.head = receive("\r\n\r\n", limit_s);
     if (reply.head.size() < 12 || !reply.head.starts_with("HTTP/1.")) return reply;
@@ -100,7 +106,6 @@ class HttpConnection {
     }
     reply.text = kept_.substr(0, size);
     kept_.erase(0, reply.text.size());
-    if (const auto json = rules::parse_json(reply.text)) reply.body = *json;
     return reply;
   }
 
