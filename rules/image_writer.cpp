@@ -151,9 +151,15 @@ std::uint32_t ImageWriter::write_port_map(std::span<const ServiceRun> runs) {
   constexpr std::size_t kWords = kPageBytes / sizeof(std::uint64_t);
   using Page = std::array<std::uint64_t, kWords>;
   std::vector<Page> bits(kPortMapPages);
-  for (const ServiceRun& run : runs)
-    for (std::uint32_t i = run.first; i <= run.last; ++i)
-      bits[i / 256][i % 256 / 64] |= std::uint64_t{1} << (i % 64);
+  for (const ServiceRun& run : runs) {
+    const std::size_t first = run.first / 64, last = run.last / 64;
+    for (std::size_t word = first; word <= last; ++word) {
+      std::uint64_t all = ~std::uint64_t{0};
+      if (word == first) all &= ~std::uint64_t{0} << run.first % 64;
+      if (word == last) all &= ~std::uint64_t{0} >> (63 - run.last % 64);
+      bits[word / kWords][word % kWords] |= all;
+    }
+  }
   std::vector<Page> pages;
   std::array<std::uint8_t, kPortMapPages> page_of{};
   for (std::size_t i = 0; i < kPortMapPages; ++i) {
