@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/group_texts.h"
 
-#include "control/api_route.h"
+#include "rules/json.h"
 
 namespace sluice::control {
 
@@ -11,8 +11,10 @@ std::string GroupTexts::list(const State& state) {
   for (const auto& [id, group] : state.node.groups) {
     const bool is_default = id == state.node.account_default_group;
     Text& text = texts_[id];
-    if (text.group != group || text.is_default != is_default)
-      text = {group, is_default, dump(rules::group_to_json(*group, is_default))};
+    if (text.group != group || text.is_default != is_default) {
+      text = {group, is_default, {}};
+      rules::append_group_json(*group, is_default, text.json);
+    }
     if (list.size() > 1) list += ',';
     list += text.json;
   }

@@ -336,49 +336,6 @@ Result<Vpc> vpc_from_json(const Json& json, std::string_view where) {
   return vpc;
 }
 
-Json rule_to_json(const Rule& rule) {
-  Json json{{"id", rule.id},
-            {"rule_type", to_string(rule.direction)},
-            {"protocol_name", to_string(rule.protocol)},
-            {"port_range", to_string(rule.ports)},
-            {"network", "any"},
-            {"network_cidr", "--"},
-            {"network_size", 1},
-            {"vpc_id", nullptr},
-            {"icmp_type", nullptr},
-            {"icmp_code", nullptr},
-            {"description", rule.description}};
-  if (rule.icmp_type) json["icmp_type"] = *rule.icmp_type;
-  if (rule.icmp_code) json["icmp_code"] = *rule.icmp_code;
-  if (rule.network.type == NetworkType::my_network) {
-    json["network"] = "myNetwork";
-    json["vpc_id"] = fmt::format("vpc_{}", rule.network.vpc);
-  } else if (rule.network.type == NetworkType::manual) {
-    const AddressRange& range = rule.network.range;
-    json["network"] = "manual";
-    json["network_cidr"] = to_string(range.first);
-    const Uint128 less_one = range.last.value() - range.first.value();
-    // 2^53 is where readers that keep numbers as doubles begin to lose the last digits.
-    if (less_one < (Uint128{1} << 53)) {
-      json["network_size"] = static_cast<std::uint64_t>(less_one) + 1;
-    } else {
-      json["network_size"] = size_text(range);
-    }
-  }
-  return json;
-}
-
-Json group_to_json(const Group& group, bool is_default) {
-  Json rules = Json::array();
-  for (const Rule& rule : group.rules) rules.push_back(rule_to_json(rule));
-  return {{"id", group.id},
-          {"name", group.name},
-          {"description", group.description},
-          {"is_default", is_default},
-          {"is_all_traffic_rule", group.is_all_traffic_rule},
-          {"rules", std::move(rules)}};
-}
-
 Json vpc_to_json(const Vpc& vpc) {
   Json json{{"vpc_id", vpc.id},     {"network_id", vpc.id}, {"vpc_name", vpc.name},
             {"ipv4_cidr", nullptr}, {"ipv6_cidr", nullptr}, {"cidrs", Json::array()}};

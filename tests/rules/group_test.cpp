@@ -212,6 +212,29 @@ TEST(BuiltinGroups, AreWhatTheContractSays) {
   }
 }
 
+// The text that lists are made of is that of the value.
+TEST(GroupJson, IsTheSameTextBothWays) {
+  oracle::Random random(12);
+  Group odd;
+  odd.name = "odd";
+  odd.description = "quoted \" back\\slash \n tab\t \x01 \x7f caf\u00e9 \xff broken \xc3";
+  odd.rules.resize(2);
+  odd.rules[1].icmp_type = 3;
+  odd.rules[1].description = odd.description;
+  std::vector<Group> groups{odd, builtin_groups()[0], builtin_groups()[1], Group{}};
+  for (int round = 0; round < 100; ++round) {
+    const Node node = oracle::random_node(random, {});
+    for (const auto& [id, group] : node.groups) groups.push_back(*group);
+  }
+  for (const Group& group : groups)
+    for (const bool is_default : {true, false}) {
+      std::string text = "before ";
+      append_group_json(group, is_default, text);
+      EXPECT_EQ(text, "before " + group_to_json(group, is_default)
+                                      .dump(-1, ' ', false, Json::error_handler_t::replace));
+    }
+}
+
 // An existing client reads a group and sends it back.
 TEST(GroupJson, GivesBackEveryGroupUnchanged) {
   oracle::Random random(11);
