@@ -23,7 +23,7 @@ using rules::Result;
 std::vector<Route> make_routes() {
   std::vector<Route> routes = group_routes();
   for (auto& family : {lb_routes(), vpc_routes(), node_routes(), event_routes(), change_routes(),
-                       observe_routes(), apply_routes(), system_routes()})
+                       observe_routes(), apply_routes(), system_routes(), beside_routes()})
     routes.insert(routes.end(), family.begin(), family.end());
   return routes;
 }

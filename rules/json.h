@@ -35,7 +35,8 @@ namespace sluice::rules {
 // The API's rule and group objects (API.md). `network_cidr` is First IP, `network_size` Size.
 [[nodiscard]] Json rule_to_json(const Rule& rule);
 [[nodiscard]] Json group_to_json(const Group& group, bool is_default);
-// The same, as text behind `text`: that of group_to_json(), byte by byte, without a Json made of it.
+// The same, as text behind `text`: that of group_to_json(), byte by byte, without a Json made of
+// it.
 void append_group_json(const Group& group, bool is_default, std::string& text);
 [[nodiscard]] Json vpc_to_json(const Vpc& vpc);
 

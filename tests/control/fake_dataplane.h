@@ -32,7 +32,7 @@ class FakeDataplane final : public dataplane::Dataplane {
     return fates_under(*snapshot);
   }
   [[nodiscard]] std::vector<dataplane::WorkerReport> workers() const override {
-    return {{1, generation(), {}, worker_is_hung ? 1234u : 0u, worker_is_hung, 0}};
+    return {{1, generation(), counts, worker_is_hung ? 1234u : 0u, worker_is_hung, 0}};
   }
   [[nodiscard]] std::vector<dataplane::PortReport> ports() const override {
     return {{"fake0", "outside", 1, 2, 3}};
@@ -73,6 +73,7 @@ class FakeDataplane final : public dataplane::Dataplane {
     const std::lock_guard lock(mutex_);
     change(*this);
   }
+  dataplane::Counts counts;  // of the worker; set before anybody asks
   dataplane::FlowPage flow_page;
   dataplane::FlowFilter asked_filter;
   dataplane::FlowCursor asked_cursor;
