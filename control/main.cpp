@@ -59,12 +59,12 @@ int run(const control::Config& config, const control::Signals& signals) {
       },
       config.http);
   if (!server) return refuse(server.error(), 1);
-  (*server)->start();
 
   auto plane_config = config.dataplane;
   plane_config.alarm = log_alarm;
   auto plane = dataplane::dpdk::DpdkDataplane::open(plane_config);
   if (!plane) return refuse(plane.error(), 1);
+  (*server)->start();  // like all threads from here on, on the CPUs that no worker polls on
   for (const auto& port : (*plane)->ports()) spdlog::info("port {}: {}", port.side, port.device);
 
   events.on_publish((*server)->stream_waker());

@@ -48,6 +48,19 @@ if [ -z "$bed_memory" ]; then
 fi
 
 sluiced_start
+# mask FILE: the CPUs that a thread may run on, as a number.
+mask() { echo $((16#$(awk '/^Cpus_allowed:/ { gsub(",", "", $2); print $2 }' "$1"))); }
+polled=0 beside=0
+for thread in "/proc/$sluiced_pid/task"/*/status; do
+  case $(awk '/^Name:/ { print $2 }' "$thread") in
+    *worker*) polled=$((polled | $(mask "$thread"))) ;;
+    *) beside=$((beside | $(mask "$thread"))) ;;
+  esac
+done
+if [ "$(nproc)" -gt "$bed_workers" ] && { [ $polled = 0 ] || [ $((polled & beside)) != 0 ]; }; then
+  echo "FAILED: threads beside the workers may run on their CPUs: masks $polled, $beside"
+  failures=1
+fi
 refuses "a taken API socket" 1 "api.sock" --zone "$good" --api "$SLUICE_API"
 mv "$bed_dir/refused.db" "$bed_dir/refused.old" 2>/dev/null
 ln -s "$bed_dir/state.db" "$bed_dir/refused.db"
