@@ -20,14 +20,6 @@ using rules::fail;
 using rules::Json;
 using rules::Result;
 
-std::vector<Route> make_routes() {
-  std::vector<Route> routes = group_routes();
-  for (auto& family : {lb_routes(), vpc_routes(), node_routes(), event_routes(), change_routes(),
-                       observe_routes(), apply_routes(), system_routes(), beside_routes()})
-    routes.insert(routes.end(), family.begin(), family.end());
-  return routes;
-}
-
 // Does the path fit the pattern? The id, or 0 where the pattern has none.
 std::optional<std::uint32_t> match(std::string_view pattern, std::string_view path) {
   std::uint32_t id = 0;
@@ -93,7 +85,7 @@ struct Found {
 };
 
 Found find_route(const HttpRequest& request) {
-  static const std::vector<Route> kRoutes = make_routes();
+  static const std::vector<Route> kRoutes = all_routes();
   std::string_view path = request.path;
   const bool is_beside = !path.starts_with(kApiPrefix);
   if (!is_beside) path.remove_prefix(kApiPrefix.size());
@@ -139,6 +131,14 @@ std::optional<HttpAnswer> refuse_role(const HttpRequest& request, Role needed) {
 }
 
 }  // namespace
+
+std::vector<Route> all_routes() {
+  std::vector<Route> routes = group_routes();
+  for (auto& family : {lb_routes(), vpc_routes(), node_routes(), event_routes(), change_routes(),
+                       observe_routes(), apply_routes(), system_routes(), beside_routes()})
+    routes.insert(routes.end(), family.begin(), family.end());
+  return routes;
+}
 
 std::string Api::fault(unsigned status, const std::string& message) {
   return dump(envelope(status, nullptr, Json::object(), message));

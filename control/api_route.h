@@ -53,7 +53,9 @@ struct Route {
 [[nodiscard]] std::vector<Route> observe_routes();  // explain, drops, flows, counters
 [[nodiscard]] std::vector<Route> apply_routes();    // whole documents
 [[nodiscard]] std::vector<Route> system_routes();   // system rules, the last reload
-[[nodiscard]] std::vector<Route> beside_routes();   // metrics, openapi.json
+[[nodiscard]] std::vector<Route> beside_routes();   // metrics
+// All of them.
+[[nodiscard]] std::vector<Route> all_routes();
 
 [[nodiscard]] rules::Json envelope(unsigned code, rules::Json data, rules::Json errors,
                                    const std::string& message);
