@@ -3,8 +3,8 @@
 // GET /metrics, read back by a parser of the exposition format.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <map>
-#include <regex>
 #include <set>
 #include <sstream>
 
@@ -16,34 +16,68 @@ namespace {
 
 using tests::http_request;
 
+// Takes a name of the format off the front of the line; empty: there is none.
+std::string take_name(std::string_view& line) {
+  const std::size_t end = line.find_first_not_of("abcdefghijklmnopqrstuvwxyz_");
+  const std::string name(line.substr(0, end));
+  line.remove_prefix(name.size());
+  return name;
+}
+bool take(std::string_view& line, std::string_view what) {
+  if (!line.starts_with(what)) return false;
+  line.remove_prefix(what.size());
+  return true;
+}
+// {name="value",…}, with \\, \" and \n in values. False: it is none.
+bool take_labels(std::string_view& line) {
+  if (!take(line, "{")) return true;
+  do {
+    if (take_name(line).empty() || !take(line, "=\"")) return false;
+    while (!line.starts_with('"')) {
+      if (line.starts_with('\\')) line.remove_prefix(1);
+      if (line.empty()) return false;
+      line.remove_prefix(1);
+    }
+    line.remove_prefix(1);
+  } while (take(line, ","));
+  return take(line, "}");
+}
+
+struct Family {
+  std::string name, type;
+  // "x" of "x_bucket", "x_sum" and "x_count", where it is a histogram.
+  [[nodiscard]] bool has(const std::string& sample) const {
+    if (type != "histogram") return sample == name;
+    return sample == name + "_bucket" || sample == name + "_sum" || sample == name + "_count";
+  }
+};
+
 // Samples by "name{labels}". Fails where a line is none of the format, or of no family.
 std::map<std::string, double> parsed(const std::string& text) {
-  static const std::regex kHelp(R"(# HELP ([a-z_]+) \S.*)");
-  static const std::regex kType(R"(# TYPE ([a-z_]+) (counter|gauge|histogram))");
-  static const std::regex kSample(
-      R"re(([a-z_]+)(\{[a-z_]+="([^"\\]|\\.)*"(,[a-z_]+="([^"\\]|\\.)*")*\})? ([-+0-9.e]+))re");
   std::map<std::string, double> samples;
   std::set<std::string> families;
-  std::string family, type;
+  Family family;
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
-    std::smatch match;
-    if (std::regex_match(line, match, kHelp)) {
-      family = match[1];
-      EXPECT_TRUE(families.insert(family).second) << "twice: " << family;
-    } else if (std::regex_match(line, match, kType)) {
-      EXPECT_EQ(match[1], family);
-      type = match[2];
-      EXPECT_EQ(type == "counter", family.ends_with("_total")) << family;
-    } else if (std::regex_match(line, match, kSample)) {
-      std::string name = match[1];
-      if (type == "histogram")
-        name = std::regex_replace(name, std::regex("_(bucket|sum|count)$"), "");
-      EXPECT_EQ(name, family);
-      const std::string key = match[1].str() + match[2].str();
-      EXPECT_TRUE(samples.emplace(key, std::stod(match[6])).second) << "twice: " << key;
+    std::string_view rest = line;
+    if (take(rest, "# HELP ")) {
+      family = {take_name(rest), ""};
+      EXPECT_TRUE(families.insert(family.name).second) << "twice: " << line;
+      EXPECT_TRUE(take(rest, " ") && !rest.empty()) << line;
+    } else if (take(rest, "# TYPE ")) {
+      EXPECT_EQ(take_name(rest), family.name);
+      family.type = rest.substr(1);
+      EXPECT_TRUE(family.type == "gauge" || family.type == "counter" || family.type == "histogram");
+      EXPECT_EQ(family.type == "counter", family.name.ends_with("_total")) << line;
     } else {
-      ADD_FAILURE() << "no line of the format: " << line;
+      const std::string name = take_name(rest);
+      EXPECT_TRUE(family.has(name)) << line;
+      EXPECT_TRUE(take_labels(rest)) << line;
+      const std::string key = line.substr(0, line.size() - rest.size());
+      char* end = nullptr;
+      const double value = std::strtod(rest.data(), &end);
+      EXPECT_TRUE(take(rest, " ") && !rest.empty() && *end == '\0') << line;
+      EXPECT_TRUE(samples.emplace(key, value).second) << "twice: " << line;
     }
   }
   EXPECT_TRUE(text.ends_with("\n"));
