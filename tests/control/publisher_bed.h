@@ -28,11 +28,13 @@ class MemoryStore final : public Store {
     }
     if (after.generation != before.generation) stored = after;
     audit.insert(audit.end(), entries.begin(), entries.end());
+    if (std::ssize(audit) > kAuditKept) audit.erase(audit.begin(), audit.end() - kAuditKept / 2);
     ++commits;
     return {};
   }
   rules::Result<std::vector<AuditEntry>> read_audit(const AuditQuery&) override { return audit; }
   rules::Result<std::string> backup() override { return ""; }
+  static constexpr std::ptrdiff_t kAuditKept = 1000;
   std::optional<State> stored;
   std::vector<AuditEntry> audit;
   int commits = 0;
