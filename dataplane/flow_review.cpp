@@ -82,9 +82,9 @@ void FlowReview::judge(Flow& flow, rules::PolicyIndex policy) noexcept {
 rules::RuleRef FlowReview::rule_of(Flow& flow, rules::PolicyIndex policy) noexcept {
   if (flow.flags & kFlowRuleStale) {
     flow.flags = static_cast<std::uint8_t>(flow.flags & ~kFlowRuleStale);
-    const auto rule =
-        snapshot_->table->rule_of(opener_key(flows_.key_of(flow), opener_of(flow), policy));
-    flow.rule = rule.value_or(flow.rule);
+    if (const auto* rule =
+            snapshot_->table->find_rule(opener_key(flows_.key_of(flow), opener_of(flow), policy)))
+      flow.rule = *rule;
   }
   return flow.rule;
 }
@@ -97,10 +97,10 @@ bool FlowReview::renew(Flow& flow, const rules::LbMatch& lb) noexcept {
     return may_go_on(flow, lb);
   }
   // The rule is needed anyway, and that there is one is the answer.
-  const auto rule =
-      snapshot_->table->rule_of(opener_key(flows_.key_of(flow), opener_of(flow), lb.policy));
-  decide(flow, rule.has_value());
-  if (!rule) return false;
+  const auto* rule =
+      snapshot_->table->find_rule(opener_key(flows_.key_of(flow), opener_of(flow), lb.policy));
+  decide(flow, rule != nullptr);
+  if (rule == nullptr) return false;
   flow.rule = *rule;
   flow.flags = static_cast<std::uint8_t>(flow.flags & ~kFlowRuleStale);
   return true;

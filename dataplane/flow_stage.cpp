@@ -248,8 +248,9 @@ Flow* FlowStage::insert(const Work& work, rules::Direction opener, FlowState sta
   if (flow == nullptr) return nullptr;
   if (opener == rules::Direction::outbound) flow->flags |= kFlowOutbound;
   review_.stamp(*flow);
-  const auto rule = snapshot_->table->rule_of(opener_key(work.packet.key, opener, work.lb.policy));
-  flow->rule = rule.value_or(rules::RuleRef{});
+  if (const auto* rule =
+          snapshot_->table->find_rule(opener_key(work.packet.key, opener, work.lb.policy)))
+    flow->rule = *rule;
   return flow;
 }
 

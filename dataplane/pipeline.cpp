@@ -197,7 +197,7 @@ void Pipeline::judge_by_kind(Work& work, Verdict& verdict) noexcept {
 void Pipeline::judge_icmp(Work& work, Verdict& verdict) noexcept {
   const bool is_error = work.packet.kind == PacketKind::icmp_error;
   if (is_error && stage_.judge_embedded(work, verdict)) return;
-  const auto rule = snapshot_->table->rule_of(rules_key(work.packet, work.lb.policy));
+  const auto rule = snapshot_->table->find_rule(rules_key(work.packet, work.lb.policy));
   if (!rule) return drop(verdict, is_error ? DropReason::icmp_unrelated : DropReason::no_rule);
   pass(verdict, FlowKind::none, *rule);
 }

@@ -32,7 +32,7 @@ void GroupIndex::Axis<Number>::fill(std::vector<Entry>& entries) {
     reach = std::max(reach, entry.to);
     if (i % kBlock == 0) block_to.push_back(entry.to);
     block_to.back() = std::max(block_to.back(), entry.to);
-    rows.push_back({entry.to, reach, entry.first, entry.last, entry.position, entry.id});
+    rows.push_back({entry.to, reach, entry.first, entry.last, entry.position, entry.rule});
   }
   std::vector<Number> from;
   for (const Entry& entry : entries) from.push_back(entry.from);
@@ -47,10 +47,11 @@ void GroupIndex::Axis<Number>::fill(std::vector<Entry>& entries) {
   }
 }
 
-GroupIndex::GroupIndex(ResolvedGroup group) : group_(std::move(group)), id_(group_.group->id) {
+GroupIndex::GroupIndex(ResolvedGroup group) : group_(std::move(group)) {
   std::array<std::array<std::vector<Axis<std::uint32_t>::Entry>, kAxes>, 2> ipv4;
   std::array<std::array<std::vector<Axis<Uint128>::Entry>, kAxes>, 2> ipv6;
   const std::vector<Rule>& rules = group_.group->rules;
+  const GroupId id = group_.group->id;
   for (Position i = 0; i < rules.size(); ++i) {
     const auto direction = static_cast<std::size_t>(rules[i].direction);
     const std::vector<AddressRange> networks = group_.networks(rules[i]);
@@ -59,10 +60,11 @@ GroupIndex::GroupIndex(ResolvedGroup group) : group_(std::move(group)), id_(grou
         if (range.first.family == Family::ipv4) {
           ipv4[direction][span.axis].push_back({static_cast<std::uint32_t>(range.first.low),
                                                 static_cast<std::uint32_t>(range.last.low),
-                                                span.first, span.last, i, rules[i].id});
+                                                span.first, span.last, i,
+                                                RuleRef{id, rules[i].id}});
         } else {
-          ipv6[direction][span.axis].push_back(
-              {range.first.value(), range.last.value(), span.first, span.last, i, rules[i].id});
+          ipv6[direction][span.axis].push_back({range.first.value(), range.last.value(), span.first,
+                                                span.last, i, RuleRef{id, rules[i].id}});
         }
       }
     }
@@ -90,7 +92,7 @@ std::size_t GroupIndex::Axis<Number>::rows_to(Number address) const noexcept {
 
 template <class Number>
 auto GroupIndex::Axis<Number>::first_rule(Number address, std::uint16_t service) const noexcept
-    -> const Row* {
+    -> const RuleRef* {
   std::size_t row = rows_to(address);
   const Row* best = nullptr;
   while (row-- > 0 && rows[row].reach >= address) {
@@ -102,7 +104,7 @@ auto GroupIndex::Axis<Number>::first_rule(Number address, std::uint16_t service)
     const bool allows = (address <= rule.to) & (rule.first <= service) & (service <= rule.last);
     if (allows && (best == nullptr || rule.position < best->position)) best = &rule;
   }
-  return best;
+  return best == nullptr ? nullptr : &best->rule;
 }
 
 template <class Number>
@@ -112,17 +114,13 @@ std::size_t GroupIndex::Axis<Number>::size_bytes() const noexcept {
   return bytes;
 }
 
-std::optional<RuleRef> GroupIndex::rule_of(const PacketKey& key) const noexcept {
+const RuleRef* GroupIndex::rule_of(const PacketKey& key) const noexcept {
   const ServicePoint point = service_point(key.protocol, key.service);
   const auto direction = static_cast<std::size_t>(key.direction);
-  const auto ref_of = [this](const auto* rule) -> std::optional<RuleRef> {
-    if (rule == nullptr) return std::nullopt;
-    return RuleRef{id_, rule->id};
-  };
   return key.remote.family == Family::ipv4
-             ? ref_of(ipv4_[direction][point.axis].first_rule(
-                   static_cast<std::uint32_t>(key.remote.low), point.number))
-             : ref_of(ipv6_[direction][point.axis].first_rule(key.remote.value(), point.number));
+             ? ipv4_[direction][point.axis].first_rule(static_cast<std::uint32_t>(key.remote.low),
+                                                       point.number)
+             : ipv6_[direction][point.axis].first_rule(key.remote.value(), point.number);
 }
 
 std::size_t GroupIndex::size_bytes() const noexcept {

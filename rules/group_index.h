@@ -15,7 +15,6 @@
 #include <array>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -37,8 +36,10 @@ class GroupIndex {
  public:
   explicit GroupIndex(ResolvedGroup group);
 
-  // The first rule, in the group's order, that allows the key. `key.policy` is not looked at.
-  [[nodiscard]] std::optional<RuleRef> rule_of(const PacketKey& key) const noexcept;
+  // The first rule, in the group's order, that allows the key; null: none. `key.policy` is not
+  // looked at. A place, as an optional would be put together in memory and read back in another
+  // size, which waits until all stores before it (a new flow's, to cold lines) are through.
+  [[nodiscard]] const RuleRef* rule_of(const PacketKey& key) const noexcept;
 
   [[nodiscard]] const ResolvedGroup& group() const { return group_; }
   [[nodiscard]] std::size_t size_bytes() const noexcept;
@@ -55,7 +56,7 @@ class GroupIndex {
       Number reach;               // the greatest `to` of this row and all before
       std::uint16_t first, last;  // services
       Position position;
-      RuleId id;
+      RuleRef rule;
     };
     std::vector<Row> rows;
     std::vector<Number> block_to;  // the greatest `to` of each block
@@ -71,20 +72,19 @@ class GroupIndex {
       Number from, to;
       std::uint16_t first, last;
       Position position;
-      RuleId id;
+      RuleRef rule;
     };
     void fill(std::vector<Entry>& entries);
     // How many rows begin at the address or before.
     [[nodiscard]] std::size_t rows_to(Number address) const noexcept;
     // Null: none allows it.
-    [[nodiscard]] const Row* first_rule(Number address, std::uint16_t service) const noexcept;
+    [[nodiscard]] const RuleRef* first_rule(Number address, std::uint16_t service) const noexcept;
     [[nodiscard]] std::size_t size_bytes() const noexcept;
   };
   template <class Number>
   using Axes = std::array<std::array<Axis<Number>, kAxes>, 2>;  // by direction
 
   ResolvedGroup group_;
-  GroupId id_;
   Axes<std::uint32_t> ipv4_;
   Axes<Uint128> ipv6_;
 };

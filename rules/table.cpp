@@ -6,14 +6,14 @@
 
 namespace sluice::rules {
 
-std::optional<RuleRef> Table::rule_of(const PacketKey& key) const noexcept {
+const RuleRef* Table::find_rule(const PacketKey& key) const noexcept {
   if (system_ != nullptr) {
-    if (const auto rule = system_->index().rule_of(key)) return rule;
-    if (system_->reserves(key)) return std::nullopt;
+    if (const auto* rule = system_->index().rule_of(key)) return rule;
+    if (system_->reserves(key)) return nullptr;
   }
   for (const auto& group : policies_[key.policy]->groups)
-    if (const auto rule = group->rule_of(key)) return rule;
-  return std::nullopt;
+    if (const auto* rule = group->rule_of(key)) return rule;
+  return nullptr;
 }
 
 std::shared_ptr<const Table> Table::with(InstructionSet set) const {

@@ -130,7 +130,12 @@ class Table {
   // The rule that allows the key: a system rule if one does; else, where none reserves the
   // service, that of the lowest group id, then the first in that group's order. Slow (a cold
   // index): asked once, when a flow opens.
-  [[nodiscard]] std::optional<RuleRef> rule_of(const PacketKey& key) const noexcept;
+  [[nodiscard]] std::optional<RuleRef> rule_of(const PacketKey& key) const noexcept {
+    const RuleRef* rule = find_rule(key);
+    return rule == nullptr ? std::nullopt : std::optional(*rule);
+  }
+  // The same as a place in the table; null: none.
+  [[nodiscard]] const RuleRef* find_rule(const PacketKey& key) const noexcept;
 
   // The same table with the lookup of another instruction set, which this CPU must have.
   [[nodiscard]] std::shared_ptr<const Table> with(InstructionSet set) const;
