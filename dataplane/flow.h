@@ -49,7 +49,9 @@ inline constexpr std::uint8_t kFlowKept = 0x08;       // no longer allowed; goes
 inline constexpr std::uint8_t kFlowDraining = 0x10;   // beside kFlowKept: until drain_until_s
 inline constexpr std::uint8_t kFlowRefused = 0x20;    // no longer allowed: its next packet ends it
 inline constexpr std::uint8_t kFlowEnded = 0x40;      // ended by a change; must not be adopted
-inline constexpr std::uint8_t kFlowRuleStale = 0x80;  // allowed, but `rule` is of an older table
+inline constexpr std::uint8_t kFlowRuleStale = 0x80;  // allowed, but not by `rule`
+// What a change that no longer allows a flow makes of it.
+inline constexpr std::uint8_t kFlowMarks = kFlowKept | kFlowDraining | kFlowRefused;
 
 // The second cell of an IPv6 flow.
 struct alignas(64) FlowAddresses {

@@ -37,10 +37,11 @@ struct FlowKey {
     std::memcpy(&word, &local_port, sizeof(word));
     return word;
   }
-  [[nodiscard]] static std::uint64_t identity_of(std::uint16_t local_port,
-                                                 std::uint16_t remote_port, std::uint16_t zone,
-                                                 std::uint8_t protocol,
-                                                 rules::Family family) noexcept {
+  [[nodiscard]] static constexpr std::uint64_t identity_of(std::uint16_t local_port,
+                                                           std::uint16_t remote_port,
+                                                           std::uint16_t zone,
+                                                           std::uint8_t protocol,
+                                                           rules::Family family) noexcept {
     if constexpr (std::endian::native == std::endian::little) {
       // In a register: a word put together in memory would stall its reader.
       return std::uint64_t{local_port} | std::uint64_t{remote_port} << 16 |

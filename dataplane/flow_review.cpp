@@ -10,12 +10,33 @@
 namespace sluice::dataplane {
 namespace {
 
-constexpr std::size_t kCellsAhead = 8;  // fetched by the sweep
+constexpr std::size_t kCellsAhead = 64;  // fetched by the sweep: what it meets with the next burst
 
-bool is_of_one_lb(const FlowKey& a, const FlowKey& b) noexcept {
-  return a.local_low == b.local_low && a.local_high == b.local_high && a.zone == b.zone &&
-         a.family == b.family;
-}
+// The LB of one flow after another; neighbours are often of the same.
+class LbOfFlow {
+ public:
+  explicit LbOfFlow(const rules::Table& table) noexcept : table_(table) {}
+
+  const rules::LbMatch& find(const Flow& flow, const FlowTable& flows) noexcept {
+    // Words as they were written; IPv4: all that tells the LB.
+    const std::uint64_t local = flow.addresses >> 32, zone = flow.identity & kZoneAndFamily;
+    const bool is_ipv6 = zone >> 56 != 0;
+    if (zone != zone_ || local != local_ || is_ipv6) [[unlikely]] {
+      const FlowKey key = flows.key_of(flow);
+      zone_ = zone, local_ = local;
+      lb_ = table_.find_lb(key.zone, {key.local_high, key.local_low, key.family});
+    }
+    return lb_;
+  }
+
+ private:
+  static constexpr std::uint64_t kZoneAndFamily =
+      FlowKey::identity_of(0, 0, 0xffff, 0, rules::Family{0xff});
+
+  const rules::Table& table_;
+  std::uint64_t zone_ = ~std::uint64_t{0}, local_ = 0;  // no flow's to begin with
+  rules::LbMatch lb_;
+};
 
 }  // namespace
 
@@ -33,6 +54,7 @@ rules::PacketKey opener_key(const FlowKey& key, rules::Direction opener,
 }
 
 void FlowReview::set_snapshot(const Snapshot& snapshot) noexcept {
+  if (snapshot_ != &snapshot) last_ = {};
   snapshot_ = &snapshot;
   if (snapshot.generation() == counts_.generation) return;
   // An older one comes back where a newer one could not be brought into force everywhere.
@@ -41,7 +63,10 @@ void FlowReview::set_snapshot(const Snapshot& snapshot) noexcept {
   generation_ = static_cast<std::uint32_t>(snapshot.generation());
   drain_until_s_ = flows_.now_s() + snapshot.flows.drain_s;
   sweep_at_ = 0;
-  if (flows_.live() == 0 || snapshot.table->changed() <= reviewed_) complete();
+  sweep_met_marked_ = false;
+  const rules::Table& table = *snapshot.table;
+  const std::uint64_t since = may_have_marked_ ? table.changed() : table.narrowed();
+  if (flows_.live() == 0 || since <= reviewed_) complete();
 }
 
 void FlowReview::complete() noexcept {
@@ -52,10 +77,10 @@ void FlowReview::complete() noexcept {
 void FlowReview::decide(Flow& flow, bool allowed) noexcept {
   flow.generation = generation_;
   if (allowed) {
-    constexpr std::uint8_t kMarks = kFlowRefused | kFlowKept | kFlowDraining;
-    flow.flags = static_cast<std::uint8_t>((flow.flags & ~kMarks) | kFlowRuleStale);
+    flow.flags = static_cast<std::uint8_t>((flow.flags & ~kFlowMarks) | kFlowRuleStale);
     return;
   }
+  may_have_marked_ = sweep_met_marked_ = true;
   // Promised before: this change is not what the flow depends on.
   if (flow.flags & (kFlowKept | kFlowRefused | kFlowEnded)) return;
   switch (snapshot_->flows.fate) {
@@ -75,63 +100,48 @@ void FlowReview::decide(Flow& flow, bool allowed) noexcept {
   }
 }
 
-void FlowReview::judge(Flow& flow, rules::PolicyIndex policy) noexcept {
-  decide(flow, snapshot_->table->allows(opener_key(flows_.key_of(flow), opener_of(flow), policy)));
-}
-
-rules::RuleRef FlowReview::rule_of(Flow& flow, rules::PolicyIndex policy) noexcept {
-  if (flow.flags & kFlowRuleStale) {
-    flow.flags = static_cast<std::uint8_t>(flow.flags & ~kFlowRuleStale);
-    if (const auto* rule =
-            snapshot_->table->find_rule(opener_key(flows_.key_of(flow), opener_of(flow), policy)))
-      flow.rule = *rule;
-  }
-  return flow.rule;
-}
-
-bool FlowReview::renew(Flow& flow, const rules::LbMatch& lb) noexcept {
-  const bool is_new = !is_judged(flow, generation_, lb.since);
-  if (!is_new && !(flow.flags & kFlowRuleStale)) return false;
-  if (!is_new) {
-    (void)rule_of(flow, lb.policy);
-    return may_go_on(flow, lb);
-  }
+void FlowReview::renew(Flow& flow, const rules::LbMatch& lb) noexcept {
+  const bool is_new = !is_judged(flow, lb);
+  if (is_new && confirm(flow, lb.policy)) return;
   // The rule is needed anyway, and that there is one is the answer.
   const auto* rule =
       snapshot_->table->find_rule(opener_key(flows_.key_of(flow), opener_of(flow), lb.policy));
-  decide(flow, rule != nullptr);
-  if (rule == nullptr) return false;
-  flow.rule = *rule;
+  if (is_new) decide(flow, rule != nullptr);
   flow.flags = static_cast<std::uint8_t>(flow.flags & ~kFlowRuleStale);
-  return true;
+  if (rule != nullptr) flow.rule = *rule;
 }
 
 // One batch of lookups out of the cells first .. last - 1; where it ended.
 std::size_t FlowReview::judge_some(std::size_t first, std::size_t last) noexcept {
-  std::array<rules::PacketKey, rules::kBatchMax> keys;
-  std::array<Flow*, rules::kBatchMax> judged;
+  std::array<Asked, rules::kBatchMax> asked;
   std::size_t count = 0, cell = first;
-  FlowKey before;  // neighbours are often of one LB
-  rules::LbMatch lb;
-  for (; cell < last && count < keys.size(); ++cell) {
+  LbOfFlow lb_of(*snapshot_->table);
+  for (; cell < last && count < asked.size(); ++cell) {
     flows_.prefetch(static_cast<FlowIndex>(cell + kCellsAhead));
     Flow* flow = flows_.at(static_cast<FlowIndex>(cell));
-    if (flow == nullptr || flow->generation == generation_) continue;
-    const FlowKey key = flows_.key_of(*flow);
-    if (!is_of_one_lb(key, before) || lb.lb == 0)
-      lb = snapshot_->table->find_lb(key.zone, {key.local_high, key.local_low, key.family});
-    before = key;
-    if (lb.lb != 0 && is_judged(*flow, generation_, lb.since)) continue;
+    if (flow == nullptr) continue;
+    sweep_met_marked_ |= (flow->flags & kFlowMarks) != 0;
+    if (flow->generation == generation_) continue;
+    const rules::LbMatch& lb = lb_of.find(*flow, flows_);
     if (lb.lb == 0) {
       decide(*flow, false);
-      continue;
+    } else if (!is_judged(*flow, lb) && !confirm(*flow, lb.policy)) {
+      asked[count++] = {flow, lb.policy};
     }
-    keys[count] = opener_key(key, opener_of(*flow), lb.policy);
-    judged[count++] = flow;
   }
-  const std::uint64_t allowed = snapshot_->table->allows_batch({keys.data(), count});
-  for (std::size_t i = 0; i < count; ++i) decide(*judged[i], (allowed >> i) & 1u);
+  ask({asked.data(), count});
   return cell;
+}
+
+void FlowReview::ask(std::span<const Asked> asked) noexcept {
+  if (asked.empty()) return;
+  std::array<rules::PacketKey, rules::kBatchMax> keys;
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    const Flow& flow = *asked[i].flow;
+    keys[i] = opener_key(flows_.key_of(flow), opener_of(flow), asked[i].policy);
+  }
+  const std::uint64_t allowed = snapshot_->table->allows_batch({keys.data(), asked.size()});
+  for (std::size_t i = 0; i < asked.size(); ++i) decide(*asked[i].flow, (allowed >> i) & 1u);
 }
 
 void FlowReview::sweep(std::size_t cells) noexcept {
@@ -139,7 +149,9 @@ void FlowReview::sweep(std::size_t cells) noexcept {
   const std::size_t used = flows_.used();
   const std::size_t last = std::min(sweep_at_ + cells, used);
   while (sweep_at_ < last) sweep_at_ = judge_some(sweep_at_, last);
-  if (sweep_at_ >= used) complete();
+  if (sweep_at_ < used) return;
+  may_have_marked_ = sweep_met_marked_;
+  complete();
 }
 
 }  // namespace sluice::dataplane

@@ -3,20 +3,24 @@
 // Live flows under a new table: each is judged again once, by the table in force, when its next
 // packet comes or when the sweep comes by, whichever is first; so that the fates can be counted.
 //
-// The table knows since which generation it judges an LB as it does now (LbMatch::since), so a flow
-// that was judged later than that is left alone: a change costs the flows of the LBs it touches.
+// The table knows since which generation nothing was taken from what it allows to an LB
+// (LbMatch::narrowed), so a flow that was judged later than that is left alone: a change costs
+// only the flows of the LBs that it takes something from. Of these, a flow whose own rule stands
+// (rules/lost_rules.h) is not looked up: it goes on, under the same rule.
 //
 // A flow that the table still allows goes on, unmarked. One that it does not meets the fate that
 // the change asked for: cut ends it with its next packet (a still newer table that allows it again
 // saves it, if that packet comes after), keep and drain mark it, and the mark outlives later
-// changes until a table allows the flow again.
+// changes until a table allows the flow again: marked flows are judged again by every change of
+// their LB.
 //
-// Owner: one worker. Cost: nothing while nothing changes; after a change a lookup for each flow of
-// the LBs it touches, and a look at the others.
+// Owner: one worker. Cost: nothing while nothing changes, nor when something is added; after a
+// change that takes something away a look at each flow, and a lookup for each that lost its rule.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "dataplane/fate_counts.h"
 #include "dataplane/flow_table.h"
@@ -39,24 +43,14 @@ class FlowReview {
   // Flows that the review before did not reach are judged by the new table alone.
   void set_snapshot(const Snapshot& snapshot) noexcept;
 
-  // May the flow go on? Judges it if the table in force, or one that came to the same, has not yet.
+  // May the flow of a packet go on? Judges it if the table in force, or one that took nothing more
+  // from its LB, has not yet, and finds its rule again if that is lost.
   [[nodiscard]] bool may_go_on(Flow& flow, const rules::LbMatch& lb) noexcept {
-    if (!is_judged(flow, generation_, lb.since)) judge(flow, lb.policy);
-    if (!(flow.flags & (kFlowRefused | kFlowDraining))) return true;
-    return !(flow.flags & kFlowRefused) && flows_.now_s() <= flow.drain_until_s;
-  }
-  // Does what judged the flow still hold? `since`: of its LB. All are low halves.
-  [[nodiscard]] static bool is_judged(const Flow& flow, std::uint32_t generation,
-                                      std::uint32_t since) noexcept {
-    return generation - flow.generation <= generation - since;
+    if (!is_judged(flow, lb) || (flow.flags & kFlowRuleStale)) renew(flow, lb);
+    return !is_over(flow);
   }
   // Of the table in force, as flows keep it.
   [[nodiscard]] std::uint32_t generation() const noexcept { return generation_; }
-  // The rule that allows the flow's opener, looked up again where a newer table came.
-  [[nodiscard]] rules::RuleRef rule_of(Flow& flow, rules::PolicyIndex policy) noexcept;
-  // Judges a live flow that the table in force has not, and finds its rule again. False: nothing
-  // was to be done, or it may not go on.
-  [[nodiscard]] bool renew(Flow& flow, const rules::LbMatch& lb) noexcept;
   // A new flow is judged by the table in force.
   void stamp(Flow& flow) const noexcept { flow.generation = generation_; }
 
@@ -66,17 +60,53 @@ class FlowReview {
   [[nodiscard]] const FateCounts& counts() const noexcept { return counts_; }
 
  private:
-  void judge(Flow& flow, rules::PolicyIndex policy) noexcept;
+  // Does what judged the flow still hold?
+  [[nodiscard]] bool is_judged(const Flow& flow, const rules::LbMatch& lb) const noexcept {
+    return rules::is_since(flow.generation, flow.flags & kFlowMarks ? lb.since : lb.narrowed,
+                           generation_);
+  }
+  // Of a judged flow.
+  [[nodiscard]] bool is_over(const Flow& flow) const noexcept {
+    return (flow.flags & kFlowRefused) ||
+           ((flow.flags & kFlowDraining) && flows_.now_s() > flow.drain_until_s);
+  }
+  // Notes a flow as judged if its own rule stands.
+  [[nodiscard]] bool confirm(Flow& flow, rules::PolicyIndex policy) noexcept {
+    if (flow.flags & (kFlowMarks | kFlowRuleStale)) return false;
+    if (policy != last_.policy || flow.rule.group != last_.group) [[unlikely]]
+      last_ = {policy, flow.rule.group, snapshot_->table->lost_rules(policy, flow.rule.group)};
+    if (last_.lost == nullptr || last_.lost->has(flow.rule.rule, flow.generation, generation_))
+      return false;
+    flow.generation = generation_;
+    return true;
+  }
+  void renew(Flow& flow, const rules::LbMatch& lb) noexcept;
   void decide(Flow& flow, bool allowed) noexcept;
   std::size_t judge_some(std::size_t first, std::size_t last) noexcept;
+  // By the rules, as all else about it is answered.
+  struct Asked {
+    Flow* flow;
+    rules::PolicyIndex policy;
+  };
+  void ask(std::span<const Asked> asked) noexcept;
   void complete() noexcept;
+
+  // One flow after another is often of the same group.
+  struct GroupOfPolicy {
+    rules::PolicyIndex policy = 0;
+    rules::GroupId group = 0;                // 0: none
+    const rules::LostRules* lost = nullptr;  // null: no longer of the policy
+  };
 
   FlowTable& flows_;
   const Snapshot* snapshot_ = nullptr;  // of the burst at hand
   std::uint32_t generation_ = 0;
   std::uint64_t reviewed_ = 0;  // no flow but as a table of this generation or a later one judges
   std::uint32_t drain_until_s_ = 0;
+  GroupOfPolicy last_;  // in the table in force
   std::size_t sweep_at_ = 0;
+  bool may_have_marked_ = false;  // flows
+  bool sweep_met_marked_ = false;
   FateCounts counts_;
 };
 

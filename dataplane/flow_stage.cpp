@@ -87,8 +87,7 @@ bool FlowStage::has_bad_checksum(const Packet& packet) const noexcept {
 void FlowStage::judge(Work& work, Verdict& verdict) noexcept {
   Flow* flow = flows_.find(work.packet.key, work.hash, work.cell);
   if (flow != nullptr && is_strict_ && is_tcp(work.packet) &&
-      settled().take<Tracking::strict>(*flow, work.packet.tcp, work.packet.direction,
-                                       work.lb.since))
+      settled().take<Tracking::strict>(*flow, work.packet.tcp, work.packet.direction, work.lb))
     return pass(verdict, FlowKind::established, flow->rule);
   if (flow != nullptr && !(flow->flags & kFlowEnded) && !review_.may_go_on(*flow, work.lb)) {
     end_by_change(flow, work);
@@ -120,7 +119,7 @@ bool FlowStage::advance(Flow& flow, const Work& work, Verdict& verdict) noexcept
     if (flow.state == FlowState::udp_unreplied)
       flows_.set_state(&flow, work.hash, FlowState::udp_replied);
   }
-  pass_on(flow, work, verdict);
+  pass_on(flow, verdict);
   return true;
 }
 
@@ -139,7 +138,7 @@ bool FlowStage::advance_echo(Flow& flow, const Work& work, Verdict& verdict) noe
     }
     flows_.mark_replied(&flow);
   }
-  pass_on(flow, work, verdict);
+  pass_on(flow, verdict);
   return true;
 }
 
@@ -183,21 +182,21 @@ bool FlowStage::advance_tcp(Flow& flow, const Work& work, Verdict& verdict) noex
       drop(verdict, DropReason::tcp_window);
       return true;
     case TcpAction::pass_aside:
-      pass(verdict, FlowKind::established, review_.rule_of(flow, work.lb.policy));
+      pass(verdict, FlowKind::established, flow.rule);
       return true;
     case TcpAction::pass:
       break;
   }
-  pass_on(flow, work, verdict);
+  pass_on(flow, verdict);
   if (next != state) flows_.set_state(&flow, work.hash, static_cast<FlowState>(next));
   const bool is_established = next >= TcpState::established && next != TcpState::reset;
   if (is_established && (!from_opener || state < TcpState::established)) flows_.mark_replied(&flow);
   return true;
 }
 
-void FlowStage::pass_on(Flow& flow, const Work& work, Verdict& verdict) noexcept {
+void FlowStage::pass_on(Flow& flow, Verdict& verdict) noexcept {
   flows_.touch(&flow);
-  pass(verdict, FlowKind::established, review_.rule_of(flow, work.lb.policy));
+  pass(verdict, FlowKind::established, flow.rule);
 }
 
 // `previous`: a flow with this key that gives way if the rules allow the new one.
@@ -281,7 +280,7 @@ bool FlowStage::judge_embedded(Work& work, Verdict& verdict) noexcept {
     end_by_change(flow, work);
     drop(verdict, DropReason::revoked);
   } else {
-    pass(verdict, FlowKind::related, review_.rule_of(*flow, work.lb.policy));
+    pass(verdict, FlowKind::related, flow->rule);
   }
   return true;
 }

@@ -57,11 +57,11 @@ class FlowStage {
   [[nodiscard]] SettledFlows settled() const noexcept {
     return {flows_.view(), review_.generation()};
   }
-  // A flow that settled() does not take for the table alone: after a change. True: it may now.
-  [[nodiscard]] bool renew(Flow& flow, const rules::LbMatch& lb) noexcept {
+  // A flow that settled() may not take for the table alone: after a change. True: it may.
+  [[nodiscard]] bool may_go_on(Flow& flow, const rules::LbMatch& lb) noexcept {
     constexpr std::uint8_t kMust = kFlowLive | kFlowReplied;
     if ((flow.flags & (kMust | kFlowEnded)) != kMust || flows_.is_over(flow)) return false;
-    return review_.renew(flow, lb);
+    return review_.may_go_on(flow, lb);
   }
   // An ICMP error. True: decided (it is about a live flow, or about one that is no longer allowed).
   [[nodiscard]] bool judge_embedded(Work& work, Verdict& verdict) noexcept;
@@ -92,7 +92,7 @@ class FlowStage {
   [[nodiscard]] TcpView view_of(const Work& work, bool from_opener) const noexcept;
   [[nodiscard]] bool advance_tcp(Flow& flow, const Work& work, Verdict& verdict) noexcept;
   [[nodiscard]] bool advance_echo(Flow& flow, const Work& work, Verdict& verdict) noexcept;
-  void pass_on(Flow& flow, const Work& work, Verdict& verdict) noexcept;
+  void pass_on(Flow& flow, Verdict& verdict) noexcept;
   void open(const Work& work, Flow* previous, Verdict& verdict) noexcept;
   [[nodiscard]] bool adopt(const Work& work, Verdict& verdict) noexcept;
   // A flow for the packet, opened in that direction. Null: the table is full.

@@ -62,6 +62,14 @@ void PlainLane::fetch_flows(PacketMask set, const FlowTable& flows) noexcept {
   for_each_of(set, [&](std::size_t i) { cells_[i] = flows.prefetch_flow(hashes_[i]); });
 }
 
+// Apart, so that the others keep the registers.
+template <Tracking kTracking>
+[[gnu::noinline]] bool PlainLane::take_after_change(std::size_t i, Flow& flow,
+                                                    FlowStage& stage) const noexcept {
+  return stage.may_go_on(flow, lbs_[i]) &&
+         stage.settled().take_judged<kTracking>(flow, plain_.segment(i), direction_);
+}
+
 template <Tracking kTracking>
 std::size_t PlainLane::pass_from(std::size_t i, const PlainSets& sets, FlowStage& stage,
                                  std::uint64_t generation,
@@ -77,10 +85,9 @@ std::size_t PlainLane::pass_from(std::size_t i, const PlainSets& sets, FlowStage
     if (kTracking == Tracking::strict || ((sets.tracked >> i) & 1u)) {
       Flow* flow = flows.find(cells_[i], plain_.flows[i]);
       if (flow == nullptr) break;
-      const auto take = [&] {
-        return flows.take<kTracking>(*flow, plain_.segment(i), direction_, lbs_[i].since);
-      };
-      if (!take() && !(stage.renew(*flow, lbs_[i]) && take())) break;
+      if (!flows.take<kTracking>(*flow, plain_.segment(i), direction_, lbs_[i]) &&
+          !take_after_change<kTracking>(i, *flow, stage))
+        break;
       verdict.flow = FlowKind::established;
       verdict.rule = flow->rule;
     }

@@ -47,6 +47,10 @@ class PlainLane {
   void expand_into(std::size_t i, const Frame& frame, Work& work) const noexcept;
 
  private:
+  // Of a flow that is not simply settled: true if it may go on and has taken packet i in.
+  template <Tracking kTracking>
+  [[nodiscard]] bool take_after_change(std::size_t i, Flow& flow, FlowStage& stage) const noexcept;
+
   rules::Direction direction_ = rules::Direction::inbound;
   std::size_t count_ = 0;  // frames of the burst
   PlainTcp plain_;

@@ -30,11 +30,17 @@ class SettledFlows {
   }
 
   // True: it fits, and the flow has taken it in. False: somebody must look closer; nothing was
-  // changed. `since`: of the flow's LB.
+  // changed.
   template <Tracking kTracking>
   [[nodiscard]] bool take(Flow& flow, const TcpSegment& segment, rules::Direction direction,
-                          std::uint32_t since) const noexcept {
-    if (!is_settled(flow, since) || is_over(flow)) return false;
+                          const rules::LbMatch& lb) const noexcept {
+    return is_settled(flow, lb) && take_judged<kTracking>(flow, segment, direction);
+  }
+  // The same for a flow that is known to be live, replied, and free to go on.
+  template <Tracking kTracking>
+  [[nodiscard]] bool take_judged(Flow& flow, const TcpSegment& segment,
+                                 rules::Direction direction) const noexcept {
+    if (is_over(flow)) return false;
     const std::size_t sender = sender_of(flow, direction);
     if constexpr (kTracking == Tracking::strict) {
       if (!tcp_take_data(static_cast<TcpState>(flow.state), flow.sides[sender],
@@ -48,12 +54,12 @@ class SettledFlows {
   }
 
  private:
-  // Seen both ways, judged as the table in force would, and simply allowed.
-  [[nodiscard]] bool is_settled(const Flow& flow, std::uint32_t since) const noexcept {
+  // Seen both ways, and simply allowed since the table took the last away from the LB.
+  [[nodiscard]] bool is_settled(const Flow& flow, const rules::LbMatch& lb) const noexcept {
     constexpr std::uint8_t kMust = kFlowLive | kFlowReplied;
-    constexpr std::uint8_t kQuestions = kFlowRefused | kFlowDraining | kFlowEnded | kFlowRuleStale;
+    constexpr std::uint8_t kQuestions = kFlowMarks | kFlowEnded | kFlowRuleStale;
     return (flow.flags & (kMust | kQuestions)) == kMust &&
-           FlowReview::is_judged(flow, generation_, since);
+           rules::is_since(flow.generation, lb.narrowed, generation_);
   }
   // Which of flow.sides: [0] is the opener.
   [[nodiscard]] static std::size_t sender_of(const Flow& flow,

@@ -76,16 +76,21 @@ struct Compiler::Cache {
 // One compile: first everything that can fail, into this; then commit().
 class Compiler::Change {
  public:
-  Change(Cache& cache, const Node& node, std::span<const std::string> zones)
-      : cache_(cache), node_(node), zones_(zones) {}
+  Change(Cache& cache, const Node& node, std::span<const std::string> zones,
+         std::uint64_t generation)
+      : cache_(cache),
+        node_(node),
+        zones_(zones),
+        generation_(generation),
+        since_(static_cast<std::uint32_t>(generation)) {}
 
-  Result<std::shared_ptr<const Table>> run(std::uint64_t generation) {
+  Result<std::shared_ptr<const Table>> run() {
     if (!std::equal(zones_.begin(), zones_.end(), cache_.zones.begin(), cache_.zones.end()) ||
         cache_.table == nullptr || cache_.node.system_rules != node_.system_rules)
       start_over();  // the system rules are in every policy
     system_ = cache_.table->system_;
     if (node_.system_rules != nullptr && system_ == nullptr)
-      system_ = std::make_shared<const SystemIndex>(node_.system_rules);
+      system_ = std::make_shared<const SystemIndex>(node_.system_rules, since_);
     find_changed_groups();
     if (auto found = find_changed_load_balancers(); !found) return tl::unexpected(found.error());
     if (auto built = rebuild_changed_policies(); !built) return tl::unexpected(built.error());
@@ -94,7 +99,7 @@ class Compiler::Change {
       if (!built) return tl::unexpected(built.error());
       policy = *built;
     }
-    return commit(generation);
+    return commit();
   }
 
  private:
@@ -198,9 +203,9 @@ class Compiler::Change {
 
   Result<std::shared_ptr<const GroupIndex>> group(GroupId id) {
     if (const auto made = new_groups_.find(id); made != new_groups_.end()) return made->second;
-    if (const auto known = cache_.groups.find(id);
-        known != cache_.groups.end() && !changed_groups_.contains(id))
-      return known->second;
+    const auto known = cache_.groups.find(id);
+    const auto before = known == cache_.groups.end() ? nullptr : known->second;
+    if (before != nullptr && !changed_groups_.contains(id)) return before;
     ResolvedGroup resolved{node_.groups.at(id), {}};
     std::set<VpcId> vpcs;
     for (const Rule& rule : resolved.group->rules)
@@ -214,7 +219,8 @@ class Compiler::Change {
       }
       resolved.vpcs.push_back(found->second);
     }
-    return new_groups_[id] = std::make_shared<const GroupIndex>(std::move(resolved));
+    return new_groups_[id] =
+               std::make_shared<const GroupIndex>(std::move(resolved), since_, before.get());
   }
 
   Result<Built> build(const GroupIds& ids) {
@@ -233,10 +239,9 @@ class Compiler::Change {
   }
 
   // From here on nothing fails.
-  std::shared_ptr<const Table> commit(std::uint64_t generation) {
+  std::shared_ptr<const Table> commit() {
     table_ = std::make_shared<Table>(*cache_.table);
-    table_->generation_ = generation;
-    since_ = static_cast<std::uint32_t>(generation);
+    table_->generation_ = generation_;
     table_->system_ = system_;
     for (auto& [id, index] : new_groups_) cache_.groups[id] = index;
     for (auto& [index, policy] : rebuilt_) put(index, std::move(policy));
@@ -245,7 +250,8 @@ class Compiler::Change {
     if (addresses_changed_) index_addresses();
     free_unused();
     table_->levels_ = cache_.sums.levels();
-    if (is_judged_otherwise_ || addresses_changed_) table_->changed_ = generation;
+    if (is_judged_otherwise_ || addresses_changed_) table_->changed_ = generation_;
+    if (is_narrowed_ || addresses_changed_) table_->narrowed_ = generation_;
     cache_.node = node_;
     cache_.table = table_;
     return table_;
@@ -260,7 +266,7 @@ class Compiler::Change {
       place = static_cast<PolicyIndex>(cache_.uses.size());
       cache_.uses.emplace_back();
       table_->policies_.emplace_back();
-      table_->policy_since_.emplace_back();
+      table_->policy_changes_.emplace_back();
       table_->images_.resize(table_->images_.size() + 2);
     }
     cache_.uses[place] = {ids, 0};
@@ -279,8 +285,17 @@ class Compiler::Change {
           policy == nullptr ? nullptr : policy->images[direction]->lines();
     }
     place = std::move(policy);
-    table_->policy_since_[index] = since_;
+    table_->policy_changes_[index] = {narrowed_by_groups(place.get()), since_};
     is_judged_otherwise_ = true;
+  }
+
+  // A policy has the same groups for life.
+  std::uint32_t narrowed_by_groups(const Policy* policy) {
+    std::uint32_t narrowed = 0;
+    if (policy == nullptr) return narrowed;
+    for (const auto& group : policy->groups) narrowed = std::max(narrowed, group->lost().newest());
+    is_narrowed_ |= narrowed == since_;
+    return narrowed;
   }
 
   // An LB's place is its rank among the node's LBs, so that both walks agree without a map.
@@ -300,15 +315,29 @@ class Compiler::Change {
       } else {
         if (known) leave(old[rank].policy);
         const PolicyIndex policy = enter(*lb);
-        const bool same = known && policy == old[rank].policy && before->second->zone == lb->zone &&
-                          before->second->addresses == lb->addresses;
-        ruling_of.push_back({policy, same ? old[rank].since : since_});
-        is_judged_otherwise_ |= !same;
+        const bool is_there =
+            known && before->second->zone == lb->zone && before->second->addresses == lb->addresses;
+        ruling_of.push_back({policy, is_there ? changes_of(*before->second, old[rank], *lb, policy)
+                                              : Table::Changes{since_, since_}});
+        is_judged_otherwise_ |= ruling_of.back().changes.since == since_;
+        is_narrowed_ |= ruling_of.back().changes.narrowed == since_;
       }
       if (known) ++before, ++rank;
     }
     for (; before != end; ++before, ++rank) leave(old[rank].policy);
     table_->ruling_of_ = std::move(ruling_of);
+  }
+
+  // Of an LB that stays where it is.
+  [[nodiscard]] Table::Changes changes_of(const LoadBalancer& before, const Table::Ruling& old,
+                                          const LoadBalancer& after, PolicyIndex policy) const {
+    if (policy == old.policy) return old.changes;
+    const GroupIds then = ids_of(before), now = ids_of(after);
+    if (old.policy == kNoPolicy || !std::includes(now.begin(), now.end(), then.begin(), then.end()))
+      return {since_, since_};
+    // Groups were only added. What the others lose now, the new policy knows.
+    return {std::max(old.changes.narrowed, cache_.table->policy_changes_[old.policy].narrowed),
+            since_};
   }
 
   PolicyIndex enter(const LoadBalancer& lb) {
@@ -369,7 +398,9 @@ class Compiler::Change {
   std::set<GroupId> changed_groups_;
   bool addresses_changed_ = false;
   bool is_judged_otherwise_ = false;  // some LB, or what was one
-  std::uint32_t since_ = 0;           // low half of the generation in the making
+  bool is_narrowed_ = false;          // what is allowed to some LB
+  std::uint64_t generation_;          // in the making
+  std::uint32_t since_;               // its low half
   std::map<GroupId, std::shared_ptr<const GroupIndex>> new_groups_;
   std::map<GroupIds, Built> new_policies_;
   std::vector<std::pair<PolicyIndex, Built>> rebuilt_;
@@ -384,7 +415,7 @@ Compiler::~Compiler() = default;
 Result<std::shared_ptr<const Table>> Compiler::compile(const Node& node,
                                                        std::span<const std::string> zones,
                                                        std::uint64_t generation) {
-  return Change(*cache_, node, zones).run(generation);
+  return Change(*cache_, node, zones, generation).run();
 }
 
 }  // namespace sluice::rules

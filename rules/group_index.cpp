@@ -47,7 +47,11 @@ void GroupIndex::Axis<Number>::fill(std::vector<Entry>& entries) {
   }
 }
 
-GroupIndex::GroupIndex(ResolvedGroup group) : group_(std::move(group)) {
+GroupIndex::GroupIndex(ResolvedGroup group, std::uint32_t generation, const GroupIndex* before)
+    : id_(group.group->id),
+      lost_(before == nullptr ? LostRules(generation)
+                              : LostRules(before->lost_, generation, before->group_, group)),
+      group_(std::move(group)) {
   std::array<std::array<std::vector<Axis<std::uint32_t>::Entry>, kAxes>, 2> ipv4;
   std::array<std::array<std::vector<Axis<Uint128>::Entry>, kAxes>, 2> ipv6;
   const std::vector<Rule>& rules = group_.group->rules;
@@ -124,7 +128,7 @@ const RuleRef* GroupIndex::rule_of(const PacketKey& key) const noexcept {
 }
 
 std::size_t GroupIndex::size_bytes() const noexcept {
-  std::size_t bytes = sizeof(*this);
+  std::size_t bytes = sizeof(*this) + lost_.size_bytes();
   for (std::size_t direction = 0; direction < 2; ++direction) {
     for (std::size_t axis = 0; axis < kAxes; ++axis)
       bytes += ipv4_[direction][axis].size_bytes() + ipv6_[direction][axis].size_bytes();

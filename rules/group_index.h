@@ -18,6 +18,7 @@
 #include <span>
 #include <vector>
 
+#include "rules/lost_rules.h"
 #include "rules/packet_key.h"
 #include "rules/service_axis.h"
 
@@ -34,7 +35,9 @@ struct ResolvedGroup {
 
 class GroupIndex {
  public:
-  explicit GroupIndex(ResolvedGroup group);
+  // `generation`: the low half of the one that brings it. `before`: the group until then; null: not
+  // known.
+  GroupIndex(ResolvedGroup group, std::uint32_t generation, const GroupIndex* before);
 
   // The first rule, in the group's order, that allows the key; null: none. `key.policy` is not
   // looked at. A place, as an optional would be put together in memory and read back in another
@@ -42,6 +45,8 @@ class GroupIndex {
   [[nodiscard]] const RuleRef* rule_of(const PacketKey& key) const noexcept;
 
   [[nodiscard]] const ResolvedGroup& group() const { return group_; }
+  [[nodiscard]] GroupId id() const noexcept { return id_; }
+  [[nodiscard]] const LostRules& lost() const noexcept { return lost_; }
   [[nodiscard]] std::size_t size_bytes() const noexcept;
 
  private:
@@ -84,6 +89,8 @@ class GroupIndex {
   template <class Number>
   using Axes = std::array<std::array<Axis<Number>, kAxes>, 2>;  // by direction
 
+  GroupId id_ = 0;
+  LostRules lost_;
   ResolvedGroup group_;
   Axes<std::uint32_t> ipv4_;
   Axes<Uint128> ipv6_;

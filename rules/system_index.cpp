@@ -40,8 +40,8 @@ std::shared_ptr<const Group> group_in(const std::shared_ptr<const SystemRules>& 
 
 }  // namespace
 
-SystemIndex::SystemIndex(std::shared_ptr<const SystemRules> rules)
-    : index_(ResolvedGroup{group_in(rules), {}}) {
+SystemIndex::SystemIndex(std::shared_ptr<const SystemRules> rules, std::uint32_t generation)
+    : index_(ResolvedGroup{group_in(rules), {}}, generation, nullptr) {
   for (const Rule& rule : rules->group.rules) {
     if (!rules->reserving.contains(rule.id)) continue;
     auto& spans = reserved_[static_cast<std::size_t>(rule.direction)];

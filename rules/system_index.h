@@ -14,7 +14,8 @@ namespace sluice::rules {
 
 class SystemIndex {
  public:
-  explicit SystemIndex(std::shared_ptr<const SystemRules> rules);
+  // `generation`: the low half of the one that brings them.
+  SystemIndex(std::shared_ptr<const SystemRules> rules, std::uint32_t generation);
 
   // As in every policy of the node.
   [[nodiscard]] const GroupIndex& index() const { return index_; }

@@ -4,6 +4,8 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "rules/system_rules.h"
+
 namespace sluice::rules {
 
 const RuleRef* Table::find_rule(const PacketKey& key) const noexcept {
@@ -14,6 +16,12 @@ const RuleRef* Table::find_rule(const PacketKey& key) const noexcept {
   for (const auto& group : policies_[key.policy]->groups)
     if (const auto* rule = group->rule_of(key)) return rule;
   return nullptr;
+}
+
+const LostRules* Table::lost_rules(PolicyIndex policy, GroupId group_id) const noexcept {
+  for (const auto& group : policies_[policy]->groups)
+    if (group->id() == group_id) return &group->lost();
+  return group_id == kSystemGroupId && system_ != nullptr ? &system_->index().lost() : nullptr;
 }
 
 std::shared_ptr<const Table> Table::with(InstructionSet set) const {
@@ -60,10 +68,10 @@ std::size_t Table::image_bytes() const {
 }
 
 std::size_t Table::size_bytes() const {
-  std::size_t bytes = sizeof(*this) + (lb_index_ == nullptr ? 0 : lb_index_->size_bytes()) +
-                      ruling_of_.size() * sizeof(Ruling) +
-                      policies_.size() * (2 * sizeof(Line*) + sizeof(std::uint32_t) +
-                                          sizeof(std::shared_ptr<Policy>));
+  std::size_t bytes =
+      sizeof(*this) + (lb_index_ == nullptr ? 0 : lb_index_->size_bytes()) +
+      ruling_of_.size() * sizeof(Ruling) +
+      policies_.size() * (2 * sizeof(Line*) + sizeof(Changes) + sizeof(std::shared_ptr<Policy>));
   if (system_ != nullptr) bytes += system_->size_bytes();
   std::unordered_set<const GroupIndex*> counted;
   for (const auto& policy : policies_) {

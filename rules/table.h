@@ -82,7 +82,10 @@ namespace sluice::rules {
 struct LbMatch {
   LbId lb = 0;  // 0: no LB owns the address
   PolicyIndex policy = 0;
-  std::uint32_t since = 0;  // low half of the generation from which on it is judged as it is now
+  // Low halves of generations: from which on nothing was taken from what is allowed to it, and from
+  // which on it is judged as it is now.
+  std::uint32_t narrowed = 0;
+  std::uint32_t since = 0;
 };
 
 // What the LBs with one set of groups share.
@@ -109,11 +112,18 @@ class Table {
     const LbIndex::Owner owner = lb_index_->find(zone, local);
     if (owner.lb == 0) return {};
     const Ruling& ruling = ruling_of_[owner.place];
-    return {owner.lb, ruling.policy, std::max(ruling.since, policy_since_[ruling.policy])};
+    const Changes& policy = policy_changes_[ruling.policy];
+    return {owner.lb, ruling.policy, std::max(ruling.changes.narrowed, policy.narrowed),
+            std::max(ruling.changes.since, policy.since)};
   }
 
-  // The generation from which on every address of the node is judged as it is now.
+  // The generations from which on, at every address of the node, nothing was taken from what is
+  // allowed, and everything is judged as it is now.
+  [[nodiscard]] std::uint64_t narrowed() const noexcept { return narrowed_; }
   [[nodiscard]] std::uint64_t changed() const noexcept { return changed_; }
+
+  // Of a group of the policy, or of the system rules; null: the policy has no such group.
+  [[nodiscard]] const LostRules* lost_rules(PolicyIndex policy, GroupId group) const noexcept;
 
   // Does a rule of the key's policy and direction allow it? Any policy index but one from this
   // table's find_lb is undefined.
@@ -163,10 +173,15 @@ class Table {
  private:
   friend class Compiler;
 
-  // Of an LB.
+  // Low halves of the generations of the last change that took something from what is allowed, and
+  // of the last one at all.
+  struct Changes {
+    std::uint32_t narrowed = 0, since = 0;
+  };
+  // Of an LB: its policy, and changes of which policy it has, and of its addresses.
   struct Ruling {
     PolicyIndex policy;
-    std::uint32_t since;  // low half of the generation that gave it this policy or its addresses
+    Changes changes;
   };
 
   [[nodiscard]] ImageSet image_set() const noexcept { return {images_.data(), levels_}; }
@@ -175,9 +190,9 @@ class Table {
   LookupBatch lookup_ = lookup_batch(best_instruction_set());
   std::shared_ptr<const LbIndex> lb_index_;
   std::shared_ptr<const SystemIndex> system_;  // null: no system rules
-  std::uint64_t changed_ = 0;
+  std::uint64_t narrowed_ = 0, changed_ = 0;
   std::vector<Ruling> ruling_of_;                        // by LbPlace
-  std::vector<std::uint32_t> policy_since_;              // low half of the generation that made it
+  std::vector<Changes> policy_changes_;                  // of what its groups are
   std::vector<const Line*> images_;                      // policy * 2 + direction; null: no policy
   std::vector<std::shared_ptr<const Policy>> policies_;  // null: free for another policy
   RowLevels levels_;                                     // of the deepest image

@@ -3,10 +3,11 @@
 // Live flows under a new table, where packets and the sweep come by in any order.
 #include "dataplane/flow_review.h"
 
-#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <random>
+#include <vector>
 
 #include "dataplane/pipeline.h"
 #include "rules/compile.h"
@@ -100,33 +101,57 @@ TEST(FlowReview, EndsByItselfWhereNoPacketComes) {
   EXPECT_EQ(bed.pipeline.fates().cut, kClients);
 }
 
-// Two LBs of a node that changes under one compiler.
-struct ChangingNode {
-  rules::Compiler compiler;
-  std::string ports[2] = {"53,54", "53,54"};
+// Two LBs of a node that changes under one compiler, each with a group of its own.
+class ChangingNode {
+ public:
+  using Ports = std::vector<rules::PortRange>;
 
-  std::shared_ptr<const Snapshot> at(std::uint64_t generation) {
-    std::string groups, lbs;
-    for (int i : {0, 1}) {
-      groups += fmt::format(
-          R"({}{{"name":"g{}","rules":[
-          {{"rule_type":"Inbound","protocol_name":"UDP","network":"any","port_range":"{}"}},
-          {{"rule_type":"Outbound","protocol_name":"TCP","network":"any","port_range":"1"}}]}})",
-          i == 0 ? "" : ",", i, ports[i]);
-      lbs += fmt::format(R"({}{{"name":"l{}","addresses":["10.0.0.1{}","fd00::1{}"],
-          "security_groups":["g{}"]}})",
-                         i == 0 ? "" : ",", i, i, i, i);
+  ChangingNode() {
+    for (rules::GroupId id : {1u, 2u}) {
+      rules::LoadBalancer lb;
+      lb.id = id;
+      lb.addresses = {{rules::Address::ipv4(0x0a000009 + id)},
+                      {rules::Address::ipv6(0xfd00ull << 48, 0xf + id)}};
+      lb.groups = {id};
+      node_.load_balancers[id] = std::make_shared<const rules::LoadBalancer>(lb);
+      rules::Rule outbound;
+      outbound.id = next_rule_++;
+      outbound.direction = rules::Direction::outbound;
+      groups_[id - 1].id = id;
+      groups_[id - 1].rules = {outbound};
+      (void)add_rule(static_cast<int>(id - 1), {{53, 54}});
     }
-    const auto document = rules::node_from_json(*rules::parse_json(
-        fmt::format(R"({{"security_groups":[{}],"load_balancers":[{}]}})", groups, lbs)));
-    // What did not change is the same value, as the service has it.
-    if (node.groups.empty()) node = document->node;
-    for (const auto& [id, group] : document->node.groups)
-      if (group->rules != node.groups.at(id)->rules) node.groups[id] = group;
-    const std::vector<std::string> zones{""};
-    return std::make_shared<const Snapshot>(Snapshot{*compiler.compile(node, zones, generation)});
   }
-  rules::Node node;
+  // Before all others of an LB's group, for UDP from any.
+  rules::RuleRef add_rule(int lb, Ports ports) {
+    rules::Rule rule;
+    rule.id = next_rule_++;
+    rule.protocol.kind = rules::ProtocolKind::custom_udp;
+    rule.ports.ranges = std::move(ports);
+    groups_[lb].rules.insert(groups_[lb].rules.begin(), rule);
+    return {groups_[lb].id, rule.id};
+  }
+  // Of the first rule, which stays the same one.
+  void set_ports(int lb, Ports ports) { groups_[lb].rules[0].ports.ranges = std::move(ports); }
+  void remove_rule(int lb, const rules::RuleRef& ref) {
+    std::erase_if(groups_[lb].rules, [&](const auto& rule) { return rule.id == ref.rule; });
+  }
+  std::shared_ptr<const Snapshot> at(std::uint64_t generation, FlowsOnChange flows = {}) {
+    // What did not change is the same value, as the service has it.
+    for (const rules::Group& group : groups_) {
+      auto& held = node_.groups[group.id];
+      if (held == nullptr || *held != group) held = std::make_shared<const rules::Group>(group);
+    }
+    const std::vector<std::string> zones{""};
+    return std::make_shared<const Snapshot>(
+        Snapshot{*compiler_.compile(node_, zones, generation), {}, flows});
+  }
+
+ private:
+  rules::Compiler compiler_;
+  rules::Node node_;
+  std::array<rules::Group, 2> groups_;
+  rules::RuleId next_rule_ = 1;
 };
 
 TEST(FlowReview, LeavesAloneWhatAChangeDoesNotTouch) {
@@ -134,7 +159,7 @@ TEST(FlowReview, LeavesAloneWhatAChangeDoesNotTouch) {
   Bed bed;
   const auto first = node.at(1);
   for (std::uint32_t i = 0; i < 100; ++i) ASSERT_TRUE(bed.judge(*first, i, 54).passes());
-  node.ports[1] = "53";
+  node.set_ports(1, {{53, 53}});
   const auto of_another = node.at(2);
   EXPECT_TRUE(bed.judge(*of_another, 0, 54).passes());
   while (!bed.pipeline.is_reviewed(*of_another)) bed.idle(*of_another);
@@ -142,7 +167,7 @@ TEST(FlowReview, LeavesAloneWhatAChangeDoesNotTouch) {
   const auto nothing = node.at(3);
   bed.judge(*nothing, 0, 54);
   EXPECT_TRUE(bed.pipeline.is_reviewed(*nothing));  // at once
-  node.ports[0] = "53";
+  node.set_ports(0, {{53, 53}});
   const auto of_its_own = node.at(4);
   EXPECT_EQ(bed.judge(*of_its_own, 0, 54).reason, DropReason::revoked);
   while (!bed.pipeline.is_reviewed(*of_its_own)) bed.idle(*of_its_own);
@@ -155,10 +180,10 @@ TEST(FlowReview, JudgesAgainWhatANewerTableOpenedWhereAnOlderOneComesBack) {
   for (const bool sweeps : {false, true}) {
     ChangingNode node;
     Bed bed;
-    node.ports[0] = "53";
+    node.set_ports(0, {{53, 53}});
     const auto before = node.at(1);
     ASSERT_TRUE(bed.judge(*before, 0, 53).passes());
-    node.ports[0] = "53,54";
+    node.set_ports(0, {{53, 54}});
     const auto failed = node.at(2);
     ASSERT_TRUE(bed.judge(*failed, 1, 54).passes());
     ASSERT_TRUE(bed.judge(*failed, 3, 54).passes());
@@ -167,12 +192,76 @@ TEST(FlowReview, JudgesAgainWhatANewerTableOpenedWhereAnOlderOneComesBack) {
       while (!bed.pipeline.is_reviewed(*before)) bed.idle(*before);
       EXPECT_EQ(bed.pipeline.fates().cut, 2u);
     }
-    node.ports[0] = "53";
-    node.ports[1] = "54";
+    node.set_ports(0, {{53, 53}});
+    node.set_ports(1, {{54, 54}});
     const auto next = node.at(3);
     EXPECT_EQ(bed.judge(*next, 3, 54).reason, DropReason::revoked);
     EXPECT_TRUE(bed.judge(*next, 0, 53).passes());
   }
+}
+
+TEST(FlowReview, HasNothingToDoWhereAChangeOnlyAdds) {
+  ChangingNode node;
+  Bed bed;
+  const auto before = node.at(1);
+  for (std::uint32_t i = 0; i < 100; ++i) ASSERT_TRUE(bed.judge(*before, i, 54).passes());
+  (void)node.add_rule(0, {{1, 1000}});
+  const auto after = node.at(2);
+  bed.idle(*after);
+  EXPECT_TRUE(bed.pipeline.is_reviewed(*after));  // at once
+  EXPECT_TRUE(bed.judge(*after, 0, 99).passes());
+}
+
+// Its own rule, though one that comes earlier allows it now as well, until that rule is lost.
+TEST(FlowReview, KeepsTheRuleOfAFlowAsLongAsItStands) {
+  for (const bool sweeps : {false, true}) {
+    ChangingNode node;
+    Bed bed;
+    const auto first = node.at(1);
+    const rules::RuleRef rule = bed.judge(*first, 1, 54).rule;
+    const rules::RuleRef earlier = node.add_rule(0, {{50, 60}});
+    const auto added = node.at(2);
+    EXPECT_EQ(bed.judge(*added, 1, 54).rule, rule);
+    EXPECT_EQ(bed.judge(*added, 3, 54).rule, earlier);
+    const rules::RuleRef other = node.add_rule(0, {{99, 99}});
+    (void)node.at(3);
+    node.remove_rule(0, other);
+    const auto taken = node.at(4);
+    while (sweeps && !bed.pipeline.is_reviewed(*taken)) bed.idle(*taken);
+    EXPECT_EQ(bed.judge(*taken, 1, 54).rule, rule);
+    node.remove_rule(0, rule);
+    const auto lost = node.at(5);
+    while (sweeps && !bed.pipeline.is_reviewed(*lost)) bed.idle(*lost);
+    const Verdict verdict = bed.judge(*lost, 1, 54);
+    EXPECT_EQ(verdict.flow, FlowKind::established);
+    EXPECT_EQ(verdict.rule, earlier);
+    node.remove_rule(0, earlier);
+    const auto none = node.at(6);
+    while (sweeps && !bed.pipeline.is_reviewed(*none)) bed.idle(*none);
+    EXPECT_EQ(bed.judge(*none, 1, 54).reason, DropReason::revoked);
+  }
+}
+
+// A kept flow that a table allows again is cut by the next one that does not: also where the table
+// between only added, and no packet came under it.
+TEST(FlowReview, UnmarksAKeptFlowUnderATableThatOnlyAdds) {
+  ChangingNode node;
+  Bed bed;
+  const auto first = node.at(1);
+  ASSERT_TRUE(bed.judge(*first, 1, 54).passes());
+  const rules::RuleRef rule = bed.judge(*first, 1, 54).rule;
+  node.remove_rule(0, rule);
+  const auto kept = node.at(2, {FlowFate::keep, 0});
+  while (!bed.pipeline.is_reviewed(*kept)) bed.idle(*kept);
+  EXPECT_EQ(bed.pipeline.fates().kept, 1u);
+  const rules::RuleRef again = node.add_rule(0, {{54, 54}});
+  const auto allowed = node.at(3);
+  while (!bed.pipeline.is_reviewed(*allowed)) bed.idle(*allowed);
+  node.remove_rule(0, again);
+  const auto cut = node.at(4);
+  while (!bed.pipeline.is_reviewed(*cut)) bed.idle(*cut);
+  EXPECT_EQ(bed.pipeline.fates().cut, 1u);
+  EXPECT_EQ(bed.judge(*cut, 1, 54).reason, DropReason::revoked);
 }
 
 TEST(FlowReview, NamesTheRuleOfTheTableInForce) {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/oracle/flow_model.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "tests/oracle/oracle.h"
 
 namespace sluice::oracle {
@@ -90,12 +93,13 @@ bool is_martian(const rules::Address& source) {
 }  // namespace
 
 FateTotals FlowModel::publish(const Published& published, TimeMs now) {
-  now_in_force_ = published;
+  const std::shared_ptr<const rules::Node> before = std::exchange(now_in_force_, published).node;
   if (++generation_ == 1) first_publish_ = now;
   pass_time(now);
   FateTotals totals;
   for (auto& [key, flow] : flows_) {
     if (rule_for(lb_of(key.zone, key.local), flow.opener, key.protocol, flow.service, key.remote)) {
+      flow.has_lost_rule |= flow.grace != Grace::none || !has_rule_still(*before, key, flow);
       flow.grace = Grace::none;
       continue;
     }
@@ -216,11 +220,25 @@ bool FlowModel::survives(const Key& key, Flow& flow) {
     flows_.erase(key);
     return false;
   }
-  if (flow.generation != generation_ && flow.grace == Grace::none)
+  if (flow.has_lost_rule && flow.grace == Grace::none) {
     flow.rule =
         *rule_for(lb_of(key.zone, key.local), flow.opener, key.protocol, flow.service, key.remote);
-  flow.generation = generation_;
+    flow.has_lost_rule = false;
+  }
   return true;
+}
+
+bool FlowModel::has_rule_still(const rules::Node& before, const Key& key, const Flow& flow) const {
+  const auto find = [&](const rules::Node& node) -> const rules::Rule* {
+    const auto& attached = node.load_balancers.at(lb_of(key.zone, key.local))->groups;
+    if (std::find(attached.begin(), attached.end(), flow.rule.group) == attached.end())
+      return nullptr;
+    for (const rules::Rule& rule : node.groups.at(flow.rule.group)->rules)
+      if (rule.id == flow.rule.rule) return &rule;
+    return nullptr;
+  };
+  const rules::Rule *then = find(before), *now = find(*now_in_force_.node);
+  return then != nullptr && now != nullptr && then->same_match(*now);
 }
 
 FlowModel::Step FlowModel::step(Flow& flow, const SpokenPacket& packet) const {
@@ -382,7 +400,6 @@ Outcome FlowModel::open(const Key& key, const SpokenPacket& packet, Outcome so_f
   flow.opener = direction_of(packet);
   flow.service = service_of(packet);
   flow.rule = *rule;
-  flow.generation = generation_;
   flow.seen = now_;
   flow.number = opened_++;
   if (is_tcp) note_numbers(flow, packet, numbers);
@@ -409,7 +426,6 @@ std::optional<Outcome> FlowModel::adopt(const Key& key, const SpokenPacket& pack
   flow.opener = from_opener ? there : back;
   flow.service = from_opener ? packet.destination_port : packet.source_port;
   flow.rule = from_opener ? *rule : *reply_rule;
-  flow.generation = generation_;
   flow.seen = now_;
   flow.replied = true;
   flow.tcp = !(packet.tcp_flags & kFin) ? Tcp::established

@@ -108,7 +108,7 @@ class FlowModel {
     rules::Direction opener = rules::Direction::inbound;
     std::uint16_t service = 0;  // of the opener
     rules::RuleRef rule;
-    std::uint64_t generation = 0;
+    bool has_lost_rule = false;  // another one allows it
     TimeMs seen = 0;
     std::uint64_t number = 0;  // of all that were opened
     bool replied = false;
@@ -130,9 +130,12 @@ class FlowModel {
   [[nodiscard]] std::optional<rules::RuleRef> rule_for(rules::LbId lb, rules::Direction direction,
                                                        std::uint8_t protocol, std::uint16_t service,
                                                        const rules::Address& remote) const;
+  // Does the flow's rule allow to its LB what it allowed under the node before?
+  [[nodiscard]] bool has_rule_still(const rules::Node& before, const Key& key,
+                                    const Flow& flow) const;
   [[nodiscard]] rules::LbId lb_of(const std::string& zone, const rules::Address& local) const;
   [[nodiscard]] TimeMs limit_of(const Key& key, const Flow& flow) const;
-  // Judges the opener again if a newer table came. False: revoked, and gone.
+  // Finds its rule again if it lost it. False: revoked, and gone.
   [[nodiscard]] bool survives(const Key& key, Flow& flow);
   [[nodiscard]] Step step(Flow& flow, const SpokenPacket& packet) const;
   static void note_numbers(Flow& flow, const SpokenPacket& packet, const RightNumbers& numbers);

@@ -2,6 +2,7 @@
 #include "tests/oracle/random_node.h"
 
 #include <array>
+#include <iterator>
 
 #include "rules/system_rules.h"
 
@@ -81,6 +82,22 @@ Rule random_rule(Random& random, RuleId id) {
   return rule;
 }
 
+// Onto, or one beside, a border of the rule.
+void move_to_border(PacketKey& key, Random& random, const Rule& rule) {
+  if (chance(random, 60) && rule.network.type == NetworkType::manual) {
+    const Address edge = chance(random, 50) ? rule.network.range.first : rule.network.range.last;
+    const Uint128 moved = edge.value() + below(random, 3) - 1;
+    key.remote = Address::of(edge.family, moved & address_max(edge.family));
+  }
+  if (chance(random, 60) && !rule.ports.ranges.empty()) {
+    const PortRange& range = rule.ports.ranges[below(random, rule.ports.ranges.size())];
+    key.service = static_cast<std::uint16_t>((chance(random, 50) ? range.first : range.last) +
+                                             below(random, 3) - 1);
+  }
+  if (chance(random, 30) && rule.icmp_type)
+    key.service = static_cast<std::uint16_t>(*rule.icmp_type * 256 + below(random, 3));
+}
+
 }  // namespace
 
 std::shared_ptr<const SystemRules> random_system_rules(Random& random, std::size_t rules_max) {
@@ -132,25 +149,17 @@ PacketKey random_packet(Random& random, const Node& node) {
                                     : static_cast<std::uint8_t>(random());
   key.service = random_port(random);
   key.remote = random_address(random, chance(random, 60) ? Family::ipv4 : Family::ipv6);
-  // Onto, or one beside, a border of a rule.
   const bool system =
       node.system_rules != nullptr && !node.system_rules->group.rules.empty() && chance(random, 40);
-  const Group& group =
-      system ? node.system_rules->group
-             : *node.groups.at(1 + static_cast<GroupId>(below(random, node.groups.size())));
-  const Rule& rule = group.rules[below(random, group.rules.size())];
-  if (chance(random, 60) && rule.network.type == NetworkType::manual) {
-    const Address edge = chance(random, 50) ? rule.network.range.first : rule.network.range.last;
-    const Uint128 moved = edge.value() + below(random, 3) - 1;
-    key.remote = Address::of(edge.family, moved & address_max(edge.family));
+  if (system || !node.groups.empty()) {
+    const Group& group =
+        system ? node.system_rules->group
+               : *std::next(node.groups.begin(),
+                            static_cast<std::ptrdiff_t>(below(random, node.groups.size())))
+                      ->second;
+    if (!group.rules.empty())
+      move_to_border(key, random, group.rules[below(random, group.rules.size())]);
   }
-  if (chance(random, 60) && !rule.ports.ranges.empty()) {
-    const PortRange& range = rule.ports.ranges[below(random, rule.ports.ranges.size())];
-    key.service = static_cast<std::uint16_t>((chance(random, 50) ? range.first : range.last) +
-                                             below(random, 3) - 1);
-  }
-  if (chance(random, 30) && rule.icmp_type)
-    key.service = static_cast<std::uint16_t>(*rule.icmp_type * 256 + below(random, 3));
   const bool has_service = key.protocol == 6 || key.protocol == 17 || key.protocol == 132 ||
                            key.protocol == 1 || key.protocol == 58;
   if (!has_service) key.service = key.protocol;

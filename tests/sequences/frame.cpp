@@ -124,8 +124,9 @@ std::string to_text(const Sequence& sequence) {
     if (event.change) {
       static constexpr const char* kFates[] = {"cut", "keep", "drain"};
       text << "publish rules " << std::hex << event.change->rules[0] << " "
-           << event.change->rules[1] << std::dec << " "
-           << kFates[static_cast<int>(event.change->fate)];
+           << event.change->rules[1] << std::dec << " moved by " << event.change->renumbered
+           << " attached " << event.change->attached[0] << event.change->attached[1]
+           << event.change->attached[2] << " " << kFates[static_cast<int>(event.change->fate)];
     } else {
       text << to_text(event.packet);
     }

@@ -35,16 +35,22 @@ class Author {
     return event;
   }
 
+  // Of everything, or of a part of what the last one made.
   Change change() {
-    Change change;
+    Change change = last_;
     for (auto& rules : change.rules) {
-      rules = choose_(std::uint64_t{1} << 32);
+      if (chance(40)) continue;
+      const std::uint64_t drawn = choose_(std::uint64_t{1} << 32);
+      rules = pick(drawn, drawn, rules | drawn, rules & drawn);
       // "All" makes a dull table.
       if (!chance(10)) rules &= ~0xc000c000ull;
     }
+    if (chance(30)) change.attached[choose_(3)] = static_cast<std::uint32_t>(choose_(4));
+    if (chance(10)) change.renumbered = static_cast<std::uint32_t>(choose_(3));
     change.fate =
         pick(oracle::Fate::cut, oracle::Fate::cut, oracle::Fate::keep, oracle::Fate::drain);
     change.drain_s = static_cast<std::uint32_t>(5 + choose_(30));
+    last_ = change;
     return change;
   }
   bool chance(unsigned percent) { return choose_(100) < percent; }
@@ -329,6 +335,8 @@ class Author {
   const Choose& choose_;
   NodeOptions options_;
   std::vector<Script> scripts_;
+  // Before the first change: some of either group.
+  Change last_{{0x00ff00ff, 0x0ff00ff0}, {1, 3, 2}, 0, oracle::Fate::cut, 10};
 };
 
 }  // namespace

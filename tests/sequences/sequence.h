@@ -14,9 +14,13 @@
 
 namespace sluice::sequences {
 
-// A change of the rules: which of the catalogue's rules each of the two groups has.
+// A change: which of the catalogue's rules each of the two groups has, and which of the groups each
+// load balancer (bit 0: group 1).
 struct Change {
   std::uint64_t rules[2] = {0, 0};
+  std::uint32_t attached[3] = {1, 3, 2};
+  // By how much rule ids are moved: one may name another rule than before.
+  std::uint32_t renumbered = 0;
   oracle::Fate fate = oracle::Fate::cut;
   std::uint32_t drain_s = 10;
 };

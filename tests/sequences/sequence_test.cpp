@@ -58,7 +58,7 @@ TEST(Sequences, CatchAPipelineThatDoesOtherwiseAndShowIt) {
            [](NodeOptions& options) { options.adopt_s = 60 - options.adopt_s; },
            [](NodeOptions& options) { options.cells = 3; }}) {
     std::size_t caught = 0;
-    for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
       Sequence sequence = sequence_of(seed);
       sequence.lie = sequence.options;
       lie(*sequence.lie);

@@ -91,16 +91,22 @@ std::shared_ptr<const Node> node_of(const Change& change) {
     for (std::size_t i = 0; i < kCatalogue; ++i) {
       if ((change.rules[id - 1] >> i & 1) == 0) continue;
       group.rules.push_back(kRules[i]);
-      group.rules.back().id = static_cast<RuleId>(id * 100 + i);
+      group.rules.back().id = static_cast<RuleId>(id * 100 + (i + change.renumbered) % kCatalogue);
     }
     node->groups[id] = std::make_shared<const Group>(std::move(group));
   }
+  const auto groups = [&](LbId id) {
+    std::vector<GroupId> attached;
+    for (GroupId group = 1; group <= 2; ++group)
+      if (change.attached[id - 1] >> (group - 1) & 1) attached.push_back(group);
+    return attached;
+  };
   node->load_balancers[1] =
-      std::make_shared<const LoadBalancer>(load_balancer(1, "web", "a", 0, {1}));
+      std::make_shared<const LoadBalancer>(load_balancer(1, "web", "a", 0, groups(1)));
   node->load_balancers[2] =
-      std::make_shared<const LoadBalancer>(load_balancer(2, "api", "a", 1, {1, 2}));
+      std::make_shared<const LoadBalancer>(load_balancer(2, "api", "a", 1, groups(2)));
   node->load_balancers[3] =
-      std::make_shared<const LoadBalancer>(load_balancer(3, "other", "b", 0, {2}));
+      std::make_shared<const LoadBalancer>(load_balancer(3, "other", "b", 0, groups(3)));
   return node;
 }
 

@@ -90,6 +90,42 @@ void change(Node& node, Random& random, std::size_t groups) {
   }
 }
 
+// One change inside a group: a rule more or less, another one under the same id, an LB that gets
+// a group more or has one less.
+void change_rules(Node& node, Random& random, std::size_t groups) {
+  const auto id = static_cast<GroupId>(1 + below(random, groups));
+  if (below(random, 3) == 0) {
+    const auto lb = static_cast<LbId>(1 + below(random, 12));
+    if (!node.load_balancers.contains(lb) || !node.groups.contains(id)) return;
+    LoadBalancer changed = *node.load_balancers.at(lb);
+    if (std::erase(changed.groups, id) == 0) changed.groups.push_back(id);
+    node.load_balancers[lb] = std::make_shared<const LoadBalancer>(changed);
+    return;
+  }
+  if (!node.groups.contains(id)) return;
+  Group group = *node.groups.at(id);
+  const Node other = oracle::random_node(random, {.groups = groups, .rules_per_group = 6});
+  const std::vector<Rule>& drawn = other.groups.at(id)->rules;
+  if (drawn.empty()) return;
+  Rule rule = drawn[below(random, drawn.size())];
+  if (group.rules.empty() || below(random, 3) == 0) {
+    rule.id = static_cast<RuleId>(id * 100'000 + below(random, 50'000));
+    group.rules.insert(
+        group.rules.begin() + static_cast<std::ptrdiff_t>(below(random, group.rules.size() + 1)),
+        rule);
+  } else {
+    const auto at =
+        group.rules.begin() + static_cast<std::ptrdiff_t>(below(random, group.rules.size()));
+    if (below(random, 2) == 0) {
+      group.rules.erase(at);
+    } else {
+      rule.id = at->id;
+      *at = rule;
+    }
+  }
+  node.groups[id] = std::make_shared<const Group>(group);
+}
+
 TEST(Compiler, MakesAfterChangesWhatItMakesFromScratch) {
   const std::uint64_t seed = tests::seed_of_run();
   std::printf("seed %llu\n", static_cast<unsigned long long>(seed));
@@ -160,6 +196,97 @@ TEST(Compiler, TellsSinceWhenAnAddressIsJudgedAsItIs) {
   }
   EXPECT_GT(kept, renewed);
   EXPECT_GT(renewed, 100);
+}
+
+// What flows rely on where a change only adds, or takes away another rule than theirs.
+TEST(Compiler, TellsWhatWasTakenFromAnAddressAndFromWhichRule) {
+  const std::uint64_t seed = tests::seed_of_run();
+  std::printf("seed %llu\n", static_cast<unsigned long long>(seed));
+  Random random(seed);
+  constexpr std::size_t kGroups = 5, kTables = 8;
+  Compiler compiler;
+  Node node = oracle::random_node(random, {.groups = kGroups, .rules_per_group = 6});
+  std::vector<std::shared_ptr<const Table>> tables;
+  int added_only = 0, stood = 0, lost = 0;
+  for (std::uint64_t step = 1; step <= 600; ++step) {
+    if (below(random, 2) == 0) {
+      change_rules(node, random, kGroups);
+    } else {
+      change(node, random, kGroups);
+    }
+    if (below(random, 5) == 0) {
+      Node tried = node;
+      change_rules(tried, random, kGroups);
+      ASSERT_TRUE(compiler.compile(tried, kZones, step));
+    }
+    tables.push_back(*compiler.compile(node, kZones, step));
+    const Table& now = *tables.back();
+    for (int i = 0; i < 400; ++i) {
+      const Table& then =
+          *tables[tables.size() - 1 - below(random, std::min(tables.size(), kTables))];
+      const auto lb = static_cast<LbId>(1 + below(random, 12));
+      const Address address = below(random, 2) == 0 ? Address::ipv4(0x0aff0000 + lb)
+                                                    : Address::ipv6(0xfd00ull << 48, lb);
+      const LbMatch before = then.find_lb(0, address), after = now.find_lb(0, address);
+      if (before.lb == 0) continue;
+      PacketKey key = oracle::random_packet(random, node);
+      key.policy = before.policy;
+      const auto rule = then.rule_of(key);
+      if (!rule) continue;
+      key.policy = after.policy;
+      const bool is_allowed = after.lb != 0 && now.allows(key);
+      if (then.generation() >= now.narrowed()) {
+        ASSERT_TRUE(is_allowed) << "seed " << seed << ", step " << step;
+      }
+      if (after.lb == 0) continue;
+      const bool has_lost = then.generation() < after.narrowed;
+      added_only += !has_lost && then.generation() < after.since;
+      if (!has_lost) {
+        ASSERT_TRUE(is_allowed) << "seed " << seed << ", step " << step;
+      }
+      const auto generation = static_cast<std::uint32_t>(then.generation());
+      const LostRules* of_group = now.lost_rules(after.policy, rule->group);
+      const bool stands = of_group != nullptr &&
+                          !of_group->has(rule->rule, generation, static_cast<std::uint32_t>(step));
+      if (stands) {
+        ASSERT_TRUE(is_allowed) << "seed " << seed << ", step " << step;
+      }
+      if (has_lost) ++(stands ? stood : lost);
+    }
+  }
+  EXPECT_GT(added_only, 100);
+  EXPECT_GT(stood, 100);
+  EXPECT_GT(lost, 100);
+}
+
+// Beyond what is remembered of earlier changes nothing is claimed.
+TEST(LostRules, KnowsTheNewestChangeHoweverLarge) {
+  const auto group_of = [](RuleId first, RuleId last) {
+    auto group = std::make_shared<Group>();
+    for (RuleId id = first; id <= last; ++id) {
+      Rule rule;
+      rule.id = id;
+      group->rules.push_back(rule);
+    }
+    return ResolvedGroup{group, {}};
+  };
+  const LostRules at_5(5);
+  EXPECT_TRUE(at_5.has(1, 4, 5));
+  EXPECT_FALSE(at_5.has(1, 5, 5));
+  const LostRules at_6(at_5, 6, group_of(1, 3000), group_of(2, 3000));
+  EXPECT_TRUE(at_6.has(1, 5, 6));
+  EXPECT_FALSE(at_6.has(2, 5, 6));
+  const LostRules at_7(at_6, 7, group_of(2, 3000), group_of(2, 4000));
+  EXPECT_EQ(at_7.newest(), 6u);
+  EXPECT_FALSE(at_7.has(2, 5, 7));
+  const LostRules at_8(at_7, 8, group_of(2, 4000), group_of(2, 1000));
+  EXPECT_FALSE(at_8.has(2, 6, 8));
+  EXPECT_FALSE(at_8.has(2, 7, 8));
+  EXPECT_TRUE(at_8.has(2, 5, 8));  // perhaps
+  EXPECT_TRUE(at_8.has(1001, 7, 8));
+  EXPECT_FALSE(at_8.has(1001, 8, 8));
+  // A table that was taken back.
+  EXPECT_TRUE(at_8.has(2, 9, 8));
 }
 
 TEST(Compiler, GoesBackToAnEarlierNodeAsWell) {
