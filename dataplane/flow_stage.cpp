@@ -86,8 +86,8 @@ bool FlowStage::has_bad_checksum(const Packet& packet) const noexcept {
 
 void FlowStage::judge(Work& work, Verdict& verdict) noexcept {
   Flow* flow = flows_.find(work.packet.key, work.hash, work.cell);
-  if (flow != nullptr && is_strict_ && is_tcp(work.packet) &&
-      settled().take<Tracking::strict>(*flow, work.packet.tcp, work.packet.direction, work.lb))
+  if (flow != nullptr && is_strict_ && is_tcp(work.packet) && settled().has(*flow, work.lb) &&
+      settled().take<Tracking::strict>(*flow, work.packet.tcp, work.packet.direction))
     return pass(verdict, FlowKind::established, flow->rule);
   if (flow != nullptr && !(flow->flags & kFlowEnded) && !review_.may_go_on(*flow, work.lb)) {
     end_by_change(flow, work);
@@ -95,6 +95,12 @@ void FlowStage::judge(Work& work, Verdict& verdict) noexcept {
   }
   if (flow != nullptr && advance(*flow, work, verdict)) return;
   open(work, flow, verdict);
+}
+
+bool FlowStage::may_go_on(Flow& flow, const rules::LbMatch& lb) noexcept {
+  constexpr std::uint8_t kMust = kFlowLive | kFlowReplied;
+  if ((flow.flags & (kMust | kFlowEnded)) != kMust || flows_.is_over(flow)) return false;
+  return review_.may_go_on(flow, lb);
 }
 
 // While connections are adopted, one that a change has ended must be remembered: its packets would

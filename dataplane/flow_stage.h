@@ -58,11 +58,7 @@ class FlowStage {
     return {flows_.view(), review_.generation()};
   }
   // A flow that settled() may not take for the table alone: after a change. True: it may.
-  [[nodiscard]] bool may_go_on(Flow& flow, const rules::LbMatch& lb) noexcept {
-    constexpr std::uint8_t kMust = kFlowLive | kFlowReplied;
-    if ((flow.flags & (kMust | kFlowEnded)) != kMust || flows_.is_over(flow)) return false;
-    return review_.may_go_on(flow, lb);
-  }
+  [[nodiscard]] bool may_go_on(Flow& flow, const rules::LbMatch& lb) noexcept;
   // An ICMP error. True: decided (it is about a live flow, or about one that is no longer allowed).
   [[nodiscard]] bool judge_embedded(Work& work, Verdict& verdict) noexcept;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/plain_lane.h"
 
+#include <algorithm>
 #include <bit>
 
 #include "rules/model.h"
@@ -11,20 +12,44 @@ PacketMask PlainLane::read(std::span<const Frame> frames, const Ingress& ingress
                            const rules::Table& table) noexcept {
   count_ = frames.size();
   direction_ = direction_of(ingress);
-  PacketMask plain = read_plain_tcp(frames, ingress, plain_);
+  const PacketMask plain = read_plain_tcp(frames, ingress, plain_);
+  const bool are_all = plain == static_cast<PacketMask>((std::uint64_t{1} << count_) - 1);
   // Packets of one burst are often for one LB.
+  if (count_ == 0 || !are_all || !are_of_one_lb()) return find_lbs(plain, table);
+  const rules::LbMatch lb = find_lb(0, table);
+  std::fill_n(lbs_.begin(), count_, lb);
+  return lb.lb == 0 ? 0 : plain;
+}
+
+bool PlainLane::are_of_one_lb() const noexcept {
+  const Ipv4FlowWords first = plain_.flows[0];
+  Ipv4FlowWords differing;
+  for (std::size_t i = 0; i < count_; ++i) {
+    differing.addresses |= plain_.flows[i].addresses ^ first.addresses;
+    differing.identity |= plain_.flows[i].identity ^ first.identity;
+  }
+  return differing.place() == 0;
+}
+
+rules::LbMatch PlainLane::find_lb(std::size_t i, const rules::Table& table) const noexcept {
+  const Ipv4FlowWords& flow = plain_.flows[i];
+  return table.find_lb(flow.zone(), rules::Address::ipv4(static_cast<std::uint32_t>(flow.place())));
+}
+
+// Returns those whose LB is known.
+PacketMask PlainLane::find_lbs(PacketMask plain, const rules::Table& table) noexcept {
   std::uint64_t place = ~std::uint64_t{0};
   rules::LbMatch lb;
+  PacketMask known = plain;
   for_each_of(plain, [&](std::size_t i) {
     if (const std::uint64_t its = plain_.flows[i].place(); its != place) [[unlikely]] {
       place = its;
-      lb = table.find_lb(plain_.flows[i].zone(),
-                         rules::Address::ipv4(static_cast<std::uint32_t>(its)));
+      lb = find_lb(i, table);
     }
     lbs_[i] = lb;
-    plain &= ~(PacketMask{lb.lb == 0} << i);
+    known &= ~(PacketMask{lb.lb == 0} << i);
   });
-  return plain;
+  return known;
 }
 
 PacketMask PlainLane::allowed(PacketMask set, const rules::Table& table) const noexcept {
@@ -62,14 +87,6 @@ void PlainLane::fetch_flows(PacketMask set, const FlowTable& flows) noexcept {
   for_each_of(set, [&](std::size_t i) { cells_[i] = flows.prefetch_flow(hashes_[i]); });
 }
 
-// Apart, so that the others keep the registers.
-template <Tracking kTracking>
-[[gnu::noinline]] bool PlainLane::take_after_change(std::size_t i, Flow& flow,
-                                                    FlowStage& stage) const noexcept {
-  return stage.may_go_on(flow, lbs_[i]) &&
-         stage.settled().take_judged<kTracking>(flow, plain_.segment(i), direction_);
-}
-
 template <Tracking kTracking>
 std::size_t PlainLane::pass_from(std::size_t i, const PlainSets& sets, FlowStage& stage,
                                  std::uint64_t generation,
@@ -80,16 +97,16 @@ std::size_t PlainLane::pass_from(std::size_t i, const PlainSets& sets, FlowStage
       i + static_cast<std::size_t>(std::countr_one(std::uint64_t{sets.plain} >> i));
   for (; i < end; ++i) {
     Verdict& verdict = verdicts[i];
-    verdict.flow = FlowKind::none;
-    verdict.rule = {};
     if (kTracking == Tracking::strict || ((sets.tracked >> i) & 1u)) {
       Flow* flow = flows.find(cells_[i], plain_.flows[i]);
       if (flow == nullptr) break;
-      if (!flows.take<kTracking>(*flow, plain_.segment(i), direction_, lbs_[i]) &&
-          !take_after_change<kTracking>(i, *flow, stage))
-        break;
+      if (!flows.has(*flow, lbs_[i]) && !stage.may_go_on(*flow, lbs_[i])) break;
+      if (!flows.take<kTracking>(*flow, plain_.segment(i), direction_)) break;
       verdict.flow = FlowKind::established;
       verdict.rule = flow->rule;
+    } else {
+      verdict.flow = FlowKind::none;
+      verdict.rule = {};
     }
     verdict.reason = DropReason::none;
     verdict.lb = lbs_[i].lb;

@@ -47,9 +47,10 @@ class PlainLane {
   void expand_into(std::size_t i, const Frame& frame, Work& work) const noexcept;
 
  private:
-  // Of a flow that is not simply settled: true if it may go on and has taken packet i in.
-  template <Tracking kTracking>
-  [[nodiscard]] bool take_after_change(std::size_t i, Flow& flow, FlowStage& stage) const noexcept;
+  // If all that were read are plain.
+  [[nodiscard]] bool are_of_one_lb() const noexcept;
+  [[nodiscard]] rules::LbMatch find_lb(std::size_t i, const rules::Table& table) const noexcept;
+  [[nodiscard]] PacketMask find_lbs(PacketMask plain, const rules::Table& table) noexcept;
 
   rules::Direction direction_ = rules::Direction::inbound;
   std::size_t count_ = 0;  // frames of the burst

@@ -29,38 +29,31 @@ class SettledFlows {
     return is_it ? flow : nullptr;
   }
 
-  // True: it fits, and the flow has taken it in. False: somebody must look closer; nothing was
-  // changed.
-  template <Tracking kTracking>
-  [[nodiscard]] bool take(Flow& flow, const TcpSegment& segment, rules::Direction direction,
-                          const rules::LbMatch& lb) const noexcept {
-    return is_settled(flow, lb) && take_judged<kTracking>(flow, segment, direction);
+  // Is it seen both ways, its time not over, and was it simply allowed since the table took the
+  // last away from its LB?
+  [[nodiscard]] bool has(const Flow& flow, const rules::LbMatch& lb) const noexcept {
+    constexpr std::uint8_t kMust = kFlowLive | kFlowReplied;
+    constexpr std::uint8_t kQuestions = kFlowMarks | kFlowEnded | kFlowRuleStale;
+    return (flow.flags & (kMust | kQuestions)) == kMust &&
+           rules::is_since(flow.generation, lb.narrowed, generation_) && !is_over(flow);
   }
-  // The same for a flow that is known to be live, replied, and free to go on.
+  // Of a flow that is settled, or may go on though it is not: true, it fits, and the flow has taken
+  // it in. False: somebody must look closer; nothing was changed.
   template <Tracking kTracking>
-  [[nodiscard]] bool take_judged(Flow& flow, const TcpSegment& segment,
-                                 rules::Direction direction) const noexcept {
-    if (is_over(flow)) return false;
+  [[nodiscard]] bool take(Flow& flow, const TcpSegment& segment,
+                          rules::Direction direction) const noexcept {
     const std::size_t sender = sender_of(flow, direction);
     if constexpr (kTracking == Tracking::strict) {
-      if (!tcp_take_data(static_cast<TcpState>(flow.state), flow.sides[sender],
-                         flow.sides[sender ^ 1u], segment))
-        return false;
+      if (!tcp_take_data(flow.sides[sender], flow.sides[sender ^ 1u], segment)) return false;
+      flow.seen_s = table_.now_s;  // the line is written anyway
     } else {
       if (!follow(flow, segment, sender == 0)) return false;
+      if (flow.seen_s != table_.now_s) flow.seen_s = table_.now_s;
     }
-    if (flow.seen_s != table_.now_s) flow.seen_s = table_.now_s;
     return true;
   }
 
  private:
-  // Seen both ways, and simply allowed since the table took the last away from the LB.
-  [[nodiscard]] bool is_settled(const Flow& flow, const rules::LbMatch& lb) const noexcept {
-    constexpr std::uint8_t kMust = kFlowLive | kFlowReplied;
-    constexpr std::uint8_t kQuestions = kFlowMarks | kFlowEnded | kFlowRuleStale;
-    return (flow.flags & (kMust | kQuestions)) == kMust &&
-           rules::is_since(flow.generation, lb.narrowed, generation_);
-  }
   // Which of flow.sides: [0] is the opener.
   [[nodiscard]] static std::size_t sender_of(const Flow& flow,
                                              rules::Direction direction) noexcept {

@@ -111,13 +111,13 @@ enum class TcpView : std::uint8_t {
 // `from_opener`: the packet travels in the direction of the flow's first packet.
 [[nodiscard]] TcpStep tcp_step(const TcpConnection& connection, bool from_opener,
                                const TcpSegment& segment, TcpView view) noexcept;
-// The common case of tcp_advance, inline: data or an acknowledgement, of a connection whose
-// handshake is done and that is seen whole. False: another case, or outside the window; nothing was
+// The common case of tcp_advance, inline: data or an acknowledgement, of a connection that is seen
+// whole and whose handshake must be done. False: another case, or outside the window; nothing was
 // changed.
-[[nodiscard]] inline bool tcp_take_data(TcpState state, TcpSide& sender, TcpSide& receiver,
+[[nodiscard]] inline bool tcp_take_data(TcpSide& sender, TcpSide& receiver,
                                         const TcpSegment& segment) noexcept {
   constexpr std::uint8_t kEdges = kTcpSyn | kTcpFin | kTcpRst | kTcpAck;
-  if (state < TcpState::established || (segment.flags & kEdges) != kTcpAck) return false;
+  if ((segment.flags & kEdges) != kTcpAck) return false;
   const std::uint32_t window = std::uint32_t{receiver.window} << receiver.scale;
   const std::uint32_t end = segment.seq + segment.length;
   // As signed distances: within the window ahead, not a window behind, and no number acknowledged
