@@ -11,7 +11,8 @@
 // replaces its own oldest. Only where countless hosts (spoofed addresses) fill the table does the
 // oldest of a few hosts, taken in turn, give way: in a table with one slot that is the oldest.
 //
-// Owner: the flow table. Cost: links lie apart from the flows, eight to a cache line.
+// Owner: the flow table. Cost: links lie apart from the flows, eight to a cache line; a flow that
+// comes or goes touches its slot, its own links and those of its neighbours.
 #pragma once
 
 #include <cstddef>
@@ -35,6 +36,21 @@ class EmbryonicFlows {
 
   [[nodiscard]] std::uint16_t slot_of(std::uint64_t host_hash) const noexcept {
     return static_cast<std::uint16_t>(host_hash & slot_mask_);
+  }
+  // Ahead of add and remove: first the slot and the flow's own links, then, when these are there,
+  // the links of others that will be changed.
+  [[gnu::always_inline]] void prefetch_slot(std::uint16_t slot) const noexcept {
+    __builtin_prefetch(slots_ + slot, 1);
+  }
+  [[gnu::always_inline]] void prefetch_links(FlowIndex flow) const noexcept {
+    __builtin_prefetch(links_ + flow, 1);
+  }
+  [[gnu::always_inline]] void prefetch_newest(std::uint16_t slot) const noexcept {
+    prefetch_links(slots_[slot].newest);
+  }
+  [[gnu::always_inline]] void prefetch_neighbours(FlowIndex flow) const noexcept {
+    prefetch_links(links_[flow].older);
+    prefetch_links(links_[flow].newer);
   }
   void add(std::uint16_t slot, FlowIndex flow) noexcept;
   void remove(std::uint16_t slot, FlowIndex flow) noexcept;

@@ -218,7 +218,7 @@ void FlowStage::open(const Work& work, Flow* previous, Verdict& verdict) noexcep
   if (previous != nullptr) flows_.erase(previous);
   Flow* flow = insert(work, packet.direction, opening_state(packet));
   if (flow == nullptr) return drop(verdict, DropReason::flow_table_full);
-  if (is_tcp(packet)) flow->sides = tcp_opened(packet.tcp).sides;
+  if (is_tcp(packet)) tcp_open(packet.tcp, flow->sides);
   ++opened_;
   pass(verdict, FlowKind::fresh, flow->rule);
 }
@@ -249,12 +249,13 @@ bool FlowStage::adopt(const Work& work, Verdict& verdict) noexcept {
 
 Flow* FlowStage::insert(const Work& work, rules::Direction opener, FlowState state) noexcept {
   if (flows_.is_pressed()) ++pressed_;
-  Flow* flow = flows_.insert(work.packet.key, work.hash, state);
+  const FlowKey& key = work.packet.key;
+  Flow* flow = work.host ? flows_.insert(key, work.hash, state, *work.host)
+                         : flows_.insert(key, work.hash, state);
   if (flow == nullptr) return nullptr;
   if (opener == rules::Direction::outbound) flow->flags |= kFlowOutbound;
   review_.stamp(*flow);
-  if (const auto* rule =
-          snapshot_->table->find_rule(opener_key(work.packet.key, opener, work.lb.policy)))
+  if (const auto* rule = snapshot_->table->find_rule(opener_key(key, opener, work.lb.policy)))
     flow->rule = *rule;
   return flow;
 }

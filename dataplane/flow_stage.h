@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "dataplane/flow_review.h"
 #include "dataplane/flow_table.h"
@@ -23,6 +24,7 @@ struct Work {
   std::uint64_t hash = 0;               // of packet.key, where it has one
   bool needs_flow = false;              // the flow stage has its say
   FlowIndex cell = FlowTable::kNoCell;  // of its flow, if one was there when the burst began
+  std::optional<FlowTable::Host> host;  // of packet.key, where it may open a flow and has none
   // The rules' answer in the packet's own direction, where the burst asked for it.
   enum class Rules : std::uint8_t { unasked, refused, allowed } rules = Rules::unasked;
 };

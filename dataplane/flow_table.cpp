@@ -75,7 +75,7 @@ Flow* FlowTable::find(const FlowKey& key, std::uint64_t hash) noexcept {
 }
 
 // All flows to or from one remote host share a slot: whoever opens them.
-std::uint16_t FlowTable::slot_of(const FlowKey& key) const noexcept {
+FlowTable::Host FlowTable::host_of(const FlowKey& key) const noexcept {
   FlowKey host;
   host.remote_high = key.remote_high;
   host.remote_low = key.remote_low;
@@ -83,11 +83,11 @@ std::uint16_t FlowTable::slot_of(const FlowKey& key) const noexcept {
   return embryonic_.slot_of(hash(host));
 }
 
-// Lets flows without a reply give way until a new flow of the slot may stand. False: nobody can.
-bool FlowTable::make_room(std::uint16_t slot, std::uint32_t cells) noexcept {
+// Lets flows without a reply give way until a new flow of the host may stand. False: nobody can.
+bool FlowTable::make_room(Host host, std::uint32_t cells) noexcept {
   // Twice: a host that took more while there was more must shrink as room does.
-  for (int i = 0; i < 2 && embryonic_.is_beyond_share(slot, free_count_); ++i) {
-    erase(cells_ + embryonic_.oldest_of(slot));
+  for (int i = 0; i < 2 && embryonic_.is_beyond_share(host, free_count_); ++i) {
+    erase(cells_ + embryonic_.oldest_of(host));
     ++replaced_by_share_;
   }
   while (free_count_ < cells) {
@@ -109,7 +109,9 @@ FlowIndex FlowTable::take_cell() noexcept {
   if (free_count_ + 1 == cells_max_ - fresh_) return fresh_++;
   const FlowIndex cell = free_;
   free_ = cells_[cell].generation;
+  // Of the next one.
   __builtin_prefetch(cells_ + free_, 1);
+  embryonic_.prefetch_links(free_);
   return cell;
 }
 
@@ -120,9 +122,9 @@ void FlowTable::give_cell(FlowIndex cell) noexcept {
   ++free_count_;
 }
 
-Flow* FlowTable::insert(const FlowKey& key, std::uint64_t hash, FlowState state) noexcept {
-  const std::uint16_t slot = slot_of(key);
-  if (!make_room(slot, cells_for(key))) return nullptr;
+Flow* FlowTable::insert(const FlowKey& key, std::uint64_t hash, FlowState state,
+                        Host host) noexcept {
+  if (!make_room(host, cells_for(key))) return nullptr;
   const FlowIndex cell = take_cell();
   Flow* flow = new (cells_ + cell) Flow;
   flow->state = state;
@@ -133,7 +135,7 @@ Flow* FlowTable::insert(const FlowKey& key, std::uint64_t hash, FlowState state)
   }
   flow->flags = kFlowLive;
   flow->identity = key.identity();
-  flow->source = slot;
+  flow->source = host;
   if (is_ipv6(key)) {
     const FlowIndex second = take_cell();
     flow->addresses = (std::uint64_t{check_of(hash)} << 32) | second;
@@ -143,7 +145,7 @@ Flow* FlowTable::insert(const FlowKey& key, std::uint64_t hash, FlowState state)
   } else {
     flow->addresses = key.ipv4_addresses();
   }
-  embryonic_.add(slot, cell);
+  embryonic_.add(host, cell);
   ++live_;
   return flow;
 }
@@ -190,21 +192,47 @@ void FlowTable::mark_replied(Flow* flow) noexcept {
   embryonic_.remove(flow->source, index_of(flow));
 }
 
-void FlowTable::expire(std::size_t buckets) noexcept {
+template <class Visit>
+[[gnu::always_inline]] inline void FlowTable::each_due(std::size_t first, std::size_t buckets,
+                                                       Visit visit) noexcept {
   const auto now = static_cast<std::uint16_t>(now_s_);
   for (std::size_t n = 0; n < buckets; ++n) {
-    FlowBuckets::Bucket& bucket = buckets_.at(expire_at_++);
-    __builtin_prefetch(&buckets_.at(expire_at_ + buckets));  // of the next call
-    for (unsigned bits = FlowBuckets::due(bucket, now); bits != 0; bits &= bits - 1) {
-      const FlowBuckets::Place place{&bucket, static_cast<std::size_t>(std::countr_zero(bits))};
-      const Flow& flow = cells_[place.cell()];
-      if (is_over(flow)) {
-        erase_at(place);
-      } else {
-        place.due_s() = due_s(flow);
-      }
-    }
+    FlowBuckets::Bucket& bucket = buckets_.at(first + n);
+    for (unsigned bits = FlowBuckets::due(bucket, now); bits != 0; bits &= bits - 1)
+      visit(FlowBuckets::Place{&bucket, static_cast<std::size_t>(std::countr_zero(bits))});
   }
+}
+
+// Where flows end, each by way of a handful of lines that lie apart, these are fetched ahead. What
+// only fetches must be inlined early: GCC takes such a function to do nothing, and leaves it out.
+void FlowTable::expire(std::size_t buckets) noexcept {
+  const std::size_t first = expire_at_, next = first + buckets;
+  expire_at_ = next;
+  for (std::size_t n = 0; n < buckets; ++n)
+    __builtin_prefetch(&buckets_.at(next + buckets + n));  // two calls ahead
+  if (is_expiring_) {
+    each_due(
+        next, buckets, [&](const FlowBuckets::Place& place) __attribute__((always_inline)) {
+          __builtin_prefetch(cells_ + place.cell(), 1);
+          embryonic_.prefetch_links(place.cell());
+        });
+    each_due(
+        first, buckets, [&](const FlowBuckets::Place& place) __attribute__((always_inline)) {
+          const Flow& flow = cells_[place.cell()];
+          embryonic_.prefetch_slot(flow.source);
+          if (!(flow.flags & kFlowReplied)) embryonic_.prefetch_neighbours(place.cell());
+        });
+  }
+  is_expiring_ = false;
+  each_due(first, buckets, [&](const FlowBuckets::Place& place) {
+    is_expiring_ = true;
+    const Flow& flow = cells_[place.cell()];
+    if (is_over(flow)) {
+      erase_at(place);
+    } else {
+      place.due_s() = due_s(flow);
+    }
+  });
 }
 
 }  // namespace sluice::dataplane

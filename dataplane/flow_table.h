@@ -77,8 +77,21 @@ class FlowTable {
     std::uint32_t now_s;
   };
   [[nodiscard]] View view() const noexcept { return {cells_, timeouts_s_.data(), now_s_}; }
+  // Where the flows of the key's remote host queue. Two steps ahead of insert, as its lines lie
+  // apart.
+  using Host = std::uint16_t;
+  [[nodiscard]] Host prefetch_host(const FlowKey& key) const noexcept {
+    const Host host = host_of(key);
+    embryonic_.prefetch_slot(host);
+    return host;
+  }
+  void prefetch_queue(Host host) const noexcept { embryonic_.prefetch_newest(host); }
   // A new live flow with `key`, which must not be there. Null: full (flow_table_full).
-  [[nodiscard]] Flow* insert(const FlowKey& key, std::uint64_t hash, FlowState state) noexcept;
+  [[nodiscard]] Flow* insert(const FlowKey& key, std::uint64_t hash, FlowState state) noexcept {
+    return insert(key, hash, state, host_of(key));
+  }
+  [[nodiscard]] Flow* insert(const FlowKey& key, std::uint64_t hash, FlowState state,
+                             Host host) noexcept;
   void erase(Flow* flow) noexcept;
   void touch(Flow* flow) const noexcept {
     if (flow->seen_s != now_s_) flow->seen_s = now_s_;
@@ -138,11 +151,14 @@ class FlowTable {
     return timeouts_s_[static_cast<std::size_t>(state)];
   }
   [[nodiscard]] std::uint16_t due_s(const Flow& flow) const noexcept;
-  [[nodiscard]] bool make_room(std::uint16_t slot, std::uint32_t cells) noexcept;
+  [[nodiscard]] bool make_room(Host host, std::uint32_t cells) noexcept;
   [[nodiscard]] FlowIndex take_cell() noexcept;
   void give_cell(FlowIndex cell) noexcept;
   void erase_at(const FlowBuckets::Place& place) noexcept;
-  [[nodiscard]] std::uint16_t slot_of(const FlowKey& key) const noexcept;
+  [[nodiscard]] Host host_of(const FlowKey& key) const noexcept;
+  // Calls visit(place) for what may be over in the buckets from `first` on.
+  template <class Visit>
+  void each_due(std::size_t first, std::size_t buckets, Visit visit) noexcept;
   [[nodiscard]] FlowIndex index_of(const Flow* flow) const noexcept {
     return static_cast<FlowIndex>(flow - cells_);
   }
@@ -161,6 +177,7 @@ class FlowTable {
   std::array<std::uint32_t, kFlowStates> timeouts_s_{};
   std::uint32_t now_s_ = 0;
   std::size_t expire_at_ = 0;
+  bool is_expiring_ = false;  // something was due just now
   std::uint64_t live_ = 0;
   std::uint64_t replaced_ = 0;
   std::uint64_t replaced_by_share_ = 0;

@@ -95,6 +95,7 @@ void Pipeline::find_load_balancer(Work& work, const Work* before) noexcept {
   work.lb = {};
   work.needs_flow = false;
   work.cell = FlowTable::kNoCell;
+  work.host.reset();
   work.rules = Work::Rules::unasked;
   if (packet.kind == PacketKind::dropped || packet.kind == PacketKind::neighbour) return;
   const bool same = before != nullptr && has_lb(*before) && before->packet.local == packet.local &&
@@ -133,9 +134,11 @@ void Pipeline::ask_rules(PacketMask set) noexcept {
   PacketMask asking = 0;
   std::size_t count = 0;
   for_each_of(set, [&](std::size_t i) {
-    const Work& work = works_[i];
+    Work& work = works_[i];
     if (!work.needs_flow || work.packet.kind != PacketKind::transport) return;
-    if (is_strict_ && (work.cell != FlowTable::kNoCell || !may_open(work.packet))) return;
+    const bool may_open_one = work.cell == FlowTable::kNoCell && may_open(work.packet);
+    if (is_strict_ && !may_open_one) return;
+    if (may_open_one) work.host = flows_.prefetch_host(work.packet.key);
     // Field by field, in place: a key copied whole just after it was written would stall.
     rules::PacketKey& key = keys[count++];
     key.remote.high = work.packet.key.remote_high;
@@ -150,7 +153,9 @@ void Pipeline::ask_rules(PacketMask set) noexcept {
   if (count == 0) return;
   std::uint64_t allowed = snapshot_->table->allows_batch({keys.data(), count});
   for_each_of(asking, [&](std::size_t i) {
-    works_[i].rules = allowed & 1u ? Work::Rules::allowed : Work::Rules::refused;
+    Work& work = works_[i];
+    work.rules = allowed & 1u ? Work::Rules::allowed : Work::Rules::refused;
+    if (work.host && (allowed & 1u)) flows_.prefetch_queue(*work.host);
     allowed >>= 1;
   });
 }

@@ -128,6 +128,7 @@ void PlainLane::expand_into(std::size_t i, const Frame& frame, Work& work) const
   work.lb = lbs_[i];
   work.hash = hashes_[i];
   work.cell = cells_[i];
+  work.host.reset();
   work.needs_flow = true;
   work.rules = Work::Rules::unasked;
 }

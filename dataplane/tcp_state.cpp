@@ -37,9 +37,11 @@ std::uint32_t window_of(const TcpSide& side) {
   return std::max<std::uint32_t>(std::uint32_t{side.window} << shift, 1);
 }
 
-TcpSide side_of_syn(const TcpSegment& syn) {
-  return {end_of(syn), syn.seq, syn.window,
-          syn.scale == kNoScale ? kNoScale : std::min(syn.scale, kScaleMax), 0};
+void begin_side(TcpSide& side, const TcpSegment& syn) {
+  side.end = end_of(syn);
+  side.acked = syn.seq;
+  side.window = syn.window;
+  side.scale = syn.scale == kNoScale ? kNoScale : std::min(syn.scale, kScaleMax);
 }
 
 // Scaling holds if both SYNs offered it; the windows of the SYNs themselves are not scaled.
@@ -104,7 +106,7 @@ struct Stepper {
     const bool repeated = sender.end == end_of(segment);
     switch (state) {
       case syn_sent:
-        sender = side_of_syn(segment);  // the latest counts: the client may have begun again
+        begin_side(sender, segment);  // the latest counts: the client may have begun again
         state = from_opener ? syn_sent : syn_crossed;
         return TcpAction::pass;
       case syn_crossed:
@@ -123,7 +125,7 @@ struct Stepper {
       case syn_sent:
         if (from_opener) return TcpAction::drop_state;
         if (!answers) return TcpAction::drop_window;
-        sender = side_of_syn(segment);
+        begin_side(sender, segment);
         agree_on_scale(sender, receiver);
         receiver.acked = segment.ack;
         state = syn_received;
@@ -202,8 +204,9 @@ void assume(TcpSide& sender, TcpSide& receiver, const TcpSegment& segment) {
 
 }  // namespace
 
-TcpConnection tcp_opened(const TcpSegment& syn) noexcept {
-  return {TcpState::syn_sent, {side_of_syn(syn), TcpSide{}}};
+void tcp_open(const TcpSegment& syn, std::array<TcpSide, 2>& sides) noexcept {
+  begin_side(sides[0], syn);
+  sides[1] = {};
 }
 
 TcpConnection tcp_adopted(const TcpSegment& segment, bool from_opener) noexcept {

@@ -101,8 +101,9 @@ enum class TcpView : std::uint8_t {
   return (flags & (kTcpSyn | kTcpAck | kTcpRst | kTcpFin)) == kTcpSyn;
 }
 
-// The connection after the SYN that opened it.
-[[nodiscard]] TcpConnection tcp_opened(const TcpSegment& syn) noexcept;
+// The sides of a connection after the SYN that opened it; it is in syn_sent. Written in place,
+// field by field: a copy of what was just put together in parts waits for all stores before it.
+void tcp_open(const TcpSegment& syn, std::array<TcpSide, 2>& sides) noexcept;
 
 // A connection first met in its middle: what was said before is unknown, so the windows are the
 // largest there are.

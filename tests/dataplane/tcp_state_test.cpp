@@ -13,6 +13,12 @@ using enum TcpState;
 using enum TcpAction;
 constexpr std::uint8_t F = kTcpFin, S = kTcpSyn, R = kTcpRst, A = kTcpAck;
 
+TcpConnection tcp_opened(const TcpSegment& syn) {
+  TcpConnection connection;
+  tcp_open(syn, connection.sides);
+  return connection;
+}
+
 // The opener's next number is 101, the other side's 201, both windows are 1,000.
 TcpConnection connection_in(TcpState state) {
   if (state == syn_sent) return tcp_opened({.seq = 100, .window = 1000, .flags = S});
