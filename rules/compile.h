@@ -30,7 +30,13 @@ class Compiler {
 
  private:
   struct Cache;
+  struct Built;
   class Change;
+  class Commit;
+  // From here on nothing fails.
+  [[nodiscard]] std::shared_ptr<const Table> commit(const Node& node,
+                                                    std::span<const std::string> zones,
+                                                    std::uint64_t generation, Built built);
   std::unique_ptr<Cache> cache_;
 };
 
