@@ -83,7 +83,7 @@ class FlowReview {
   void renew(Flow& flow, const rules::LbMatch& lb) noexcept;
   void decide(Flow& flow, bool allowed) noexcept;
   std::size_t judge_some(std::size_t first, std::size_t last) noexcept;
-  // By the rules, as all else about it is answered.
+  // Flows that only a lookup can tell about.
   struct Asked {
     Flow* flow;
     rules::PolicyIndex policy;
