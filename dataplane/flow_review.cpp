@@ -118,14 +118,16 @@ std::size_t FlowReview::judge_some(std::size_t first, std::size_t last) noexcept
   LbOfFlow lb_of(*snapshot_->table);
   for (; cell < last && count < asked.size(); ++cell) {
     flows_.prefetch(static_cast<FlowIndex>(cell + kCellsAhead));
-    Flow* flow = flows_.at(static_cast<FlowIndex>(cell));
+    Flow* flow = flows_.stored_at(static_cast<FlowIndex>(cell));
     if (flow == nullptr) continue;
     sweep_met_marked_ |= (flow->flags & kFlowMarks) != 0;
     if (flow->generation == generation_) continue;
     const rules::LbMatch& lb = lb_of.find(*flow, flows_);
+    if (lb.lb != 0 && (is_judged(*flow, lb) || confirm(*flow, lb.policy))) continue;
+    if (flows_.is_over(*flow)) continue;
     if (lb.lb == 0) {
       decide(*flow, false);
-    } else if (!is_judged(*flow, lb) && !confirm(*flow, lb.policy)) {
+    } else {
       asked[count++] = {flow, lb.policy};
     }
   }

@@ -118,8 +118,13 @@ class FlowTable {
   // the flow's time is over.
   [[nodiscard]] std::uint32_t used() const noexcept { return fresh_; }
   [[nodiscard]] Flow* at(FlowIndex cell) const noexcept {
+    Flow* flow = stored_at(cell);
+    return flow != nullptr && !is_over(*flow) ? flow : nullptr;
+  }
+  // The same, without asking whether the flow's time is over.
+  [[nodiscard]] Flow* stored_at(FlowIndex cell) const noexcept {
     Flow* flow = cells_ + cell;
-    return (flow->flags & kFlowLive) && !is_over(*flow) ? flow : nullptr;
+    return flow->flags & kFlowLive ? flow : nullptr;
   }
 
   // Ahead of at(); past the end is harmless.
