@@ -46,7 +46,7 @@ LostRules::LostRules(const LostRules& until_then, std::uint32_t generation,
   if (lost.empty()) return;
   std::vector<Slot> carried = std::exchange(slots_, {});
   std::erase_if(carried, [](const Slot& slot) { return slot.rule == 0; });
-  if (carried.size() + lost.size() > kCarriedMax) {
+  if (!carried.empty() && carried.size() + lost.size() > kCarriedMax) {
     carried.clear();
     known_from_ = newest_;
   }

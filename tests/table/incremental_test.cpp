@@ -287,6 +287,10 @@ TEST(LostRules, KnowsTheNewestChangeHoweverLarge) {
   EXPECT_FALSE(at_8.has(1001, 8, 8));
   // A table that was taken back.
   EXPECT_TRUE(at_8.has(2, 9, 8));
+  // Nothing was lost before, and still nothing is known of that.
+  const LostRules large_at_6(at_5, 6, group_of(1, 3000), group_of(2000, 3000));
+  EXPECT_FALSE(large_at_6.has(2000, 5, 6));
+  EXPECT_TRUE(large_at_6.has(2000, 4, 6));
 }
 
 TEST(Compiler, GoesBackToAnEarlierNodeAsWell) {
