@@ -58,15 +58,15 @@ TEST(Sequences, CatchAPipelineThatDoesOtherwiseAndShowIt) {
            [](NodeOptions& options) { options.adopt_s = 60 - options.adopt_s; },
            [](NodeOptions& options) { options.cells = 3; }}) {
     std::size_t caught = 0;
-    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    for (std::uint64_t seed = 1; seed <= 50; ++seed) {
       Sequence sequence = sequence_of(seed);
       sequence.lie = sequence.options;
       lie(*sequence.lie);
       if (!run(sequence)) continue;
       ++caught;
-      EXPECT_LE(shrink(sequence).events.size(), 6u);
+      if (seed <= 10) EXPECT_LE(shrink(sequence).events.size(), 6u);
     }
-    EXPECT_GT(caught, 2u);
+    EXPECT_GT(caught, 29u);
   }
 }
 
