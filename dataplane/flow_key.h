@@ -37,11 +37,10 @@ struct FlowKey {
     std::memcpy(&word, &local_port, sizeof(word));
     return word;
   }
-  [[nodiscard]] static constexpr std::uint64_t identity_of(std::uint16_t local_port,
-                                                           std::uint16_t remote_port,
-                                                           std::uint16_t zone,
-                                                           std::uint8_t protocol,
-                                                           rules::Family family) noexcept {
+  [[nodiscard]] static std::uint64_t identity_of(std::uint16_t local_port,
+                                                 std::uint16_t remote_port, std::uint16_t zone,
+                                                 std::uint8_t protocol,
+                                                 rules::Family family) noexcept {
     if constexpr (std::endian::native == std::endian::little) {
       // In a register: a word put together in memory would stall its reader.
       return std::uint64_t{local_port} | std::uint64_t{remote_port} << 16 |
@@ -60,10 +59,14 @@ struct FlowKey {
   [[nodiscard]] static std::uint16_t zone_of(std::uint64_t identity) noexcept {
     return part_of(identity, 2);
   }
+  [[nodiscard]] static rules::Family family_of(std::uint64_t identity) noexcept {
+    return static_cast<rules::Family>(part_of(identity, 3) >>
+                                      (std::endian::native == std::endian::little ? 8 : 0));
+  }
   void set_identity(std::uint64_t word) noexcept { std::memcpy(&local_port, &word, sizeof(word)); }
 
  private:
-  // Ports and zone are its first six bytes, by two, in memory.
+  // Ports and zone are its first six bytes, by two, in memory; then protocol and family.
   [[nodiscard]] static std::uint16_t part_of(std::uint64_t identity, unsigned index) noexcept {
     const unsigned shift = std::endian::native == std::endian::little ? index : 3 - index;
     return static_cast<std::uint16_t>(identity >> (16 * shift));

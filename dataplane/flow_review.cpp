@@ -18,23 +18,26 @@ class LbOfFlow {
   explicit LbOfFlow(const rules::Table& table) noexcept : table_(table) {}
 
   const rules::LbMatch& find(const Flow& flow, const FlowTable& flows) noexcept {
-    // Words as they were written; IPv4: all that tells the LB.
-    const std::uint64_t local = flow.addresses >> 32, zone = flow.identity & kZoneAndFamily;
-    const bool is_ipv6 = zone >> 56 != 0;
-    if (zone != zone_ || local != local_ || is_ipv6) [[unlikely]] {
-      const FlowKey key = flows.key_of(flow);
-      zone_ = zone, local_ = local;
-      lb_ = table_.find_lb(key.zone, {key.local_high, key.local_low, key.family});
+    const Ipv4FlowWords words{flow.addresses, flow.identity};
+    const bool is_ipv4 = FlowKey::family_of(flow.identity) == rules::Family::ipv4;
+    if (is_ipv4 && words.place() == place_) return lb_;
+    const FlowKey key = flows.key_of(flow);
+    const rules::Address local{key.local_high, key.local_low, key.family};
+    if (words.zone() != zone_ || local != local_) {
+      zone_ = words.zone(), local_ = local;
+      place_ = is_ipv4 ? words.place() : kNoPlace;
+      lb_ = table_.find_lb(zone_, local);
     }
     return lb_;
   }
 
  private:
-  static constexpr std::uint64_t kZoneAndFamily =
-      FlowKey::identity_of(0, 0, 0xffff, 0, rules::Family{0xff});
+  static constexpr std::uint64_t kNoPlace = ~std::uint64_t{0};
 
   const rules::Table& table_;
-  std::uint64_t zone_ = ~std::uint64_t{0}, local_ = 0;  // no flow's to begin with
+  std::uint64_t place_ = kNoPlace;  // the same in one word, if it is IPv4
+  std::uint16_t zone_ = 0;
+  rules::Address local_;  // 0.0.0.0 is no LB's
   rules::LbMatch lb_;
 };
 

@@ -47,7 +47,7 @@ class FlowReview {
   // from its LB, has not yet, and finds its rule again if that is lost.
   [[nodiscard]] bool may_go_on(Flow& flow, const rules::LbMatch& lb) noexcept {
     if (!is_judged(flow, lb) || (flow.flags & kFlowRuleStale)) renew(flow, lb);
-    return !is_over(flow);
+    return !must_end(flow);
   }
   // Of the table in force, as flows keep it.
   [[nodiscard]] std::uint32_t generation() const noexcept { return generation_; }
@@ -65,8 +65,8 @@ class FlowReview {
     return rules::is_since(flow.generation, flow.flags & kFlowMarks ? lb.since : lb.narrowed,
                            generation_);
   }
-  // Of a judged flow.
-  [[nodiscard]] bool is_over(const Flow& flow) const noexcept {
+  // By what a change made of it; of a judged flow.
+  [[nodiscard]] bool must_end(const Flow& flow) const noexcept {
     return (flow.flags & kFlowRefused) ||
            ((flow.flags & kFlowDraining) && flows_.now_s() > flow.drain_until_s);
   }

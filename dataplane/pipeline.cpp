@@ -59,10 +59,9 @@ void Pipeline::judge(const Snapshot* snapshot, const Ingress& ingress,
 
 // Which packets are plain. Those that the rules allow need no flow under rules_first.
 void Pipeline::begin_plain(std::span<const Frame> frames, const Ingress& ingress) noexcept {
-  const auto all = static_cast<PacketMask>((std::uint64_t{1} << frames.size()) - 1);
   const PacketMask plain = lane_.read(frames, ingress, *snapshot_->table);
   plain_ = {plain, is_strict_ ? plain : plain & ~lane_.allowed(plain, *snapshot_->table)};
-  others_ = all & ~plain;
+  others_ = all_of(frames.size()) & ~plain;
   lane_.fetch_buckets(plain_.tracked, flows_);
 }
 

@@ -13,9 +13,8 @@ PacketMask PlainLane::read(std::span<const Frame> frames, const Ingress& ingress
   count_ = frames.size();
   direction_ = direction_of(ingress);
   const PacketMask plain = read_plain_tcp(frames, ingress, plain_);
-  const bool are_all = plain == static_cast<PacketMask>((std::uint64_t{1} << count_) - 1);
   // Packets of one burst are often for one LB.
-  if (count_ == 0 || !are_all || !are_of_one_lb()) return find_lbs(plain, table);
+  if (plain == 0 || plain != all_of(count_) || !are_of_one_lb()) return find_lbs(plain, table);
   const rules::LbMatch lb = find_lb(0, table);
   std::fill_n(lbs_.begin(), count_, lb);
   return lb.lb == 0 ? 0 : plain;
@@ -67,7 +66,7 @@ PacketMask PlainLane::allowed(PacketMask set, const rules::Table& table) const n
   });
   if (count == 0) return 0;
   std::uint64_t answers = table.allows_batch({keys.data(), count});
-  if (const auto all = (std::uint64_t{1} << count) - 1; answers == all) return set;
+  if (answers == all_of(count)) return set;
   PacketMask allowed = 0;
   for_each_of(set, [&](std::size_t i) {
     allowed |= static_cast<PacketMask>(answers & 1u) << i;

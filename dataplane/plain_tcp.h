@@ -20,6 +20,11 @@ namespace sluice::dataplane {
 
 using PacketMask = std::uint32_t;
 
+// The first `count` packets of a burst; at most 32.
+[[nodiscard]] constexpr PacketMask all_of(std::size_t count) noexcept {
+  return static_cast<PacketMask>((std::uint64_t{1} << count) - 1);
+}
+
 // Calls visit(i) for each packet of the set, in order.
 template <class Visit>
 void for_each_of(PacketMask set, Visit visit) noexcept {
