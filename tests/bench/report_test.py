@@ -107,6 +107,12 @@ class Report(unittest.TestCase):
         self.assertEqual(done.returncode, 2)
         self.assertIn("bench/rows.json", done.stderr)
 
+    def test_refuses_a_filter_that_is_no_regular_expression(self):
+        done = bench([], "--filter", "(")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("--filter: '(' is no regular expression", done.stderr)
+        self.assertNotIn("Traceback", done.stderr)
+
     def test_every_row_is_whole(self):
         names = set()
         for row in json.loads((ROOT / "bench/rows.json").read_text()):
